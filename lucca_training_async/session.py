@@ -1,0 +1,167 @@
+"""The aiohttp session: made lazily or borrowed, bound to one event loop, closed once.
+
+This is the only module that calls aiohttp's client. It turns everything aiohttp raises
+into a value, so that no aiohttp exception (they carry the request's headers) is ever
+chained to ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from importlib.metadata import version
+
+import aiohttp
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from .config import ApiKey, Timeouts
+from .errors import LuccaConnectionError, LuccaTimeoutError, UsageError
+from .responses import Reply
+
+USER_AGENT = f"lucca-training-async/{version('lucca-training-async')} aiohttp/{aiohttp.__version__}"
+
+
+async def _never_resend(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending a request again by itself.
+
+    aiohttp resends a GET once when a kept-alive connection breaks. Lucca would count two
+    requests where the budget has one, so the break is reported and our own retry decides.
+    """
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise aiohttp.ClientConnectionError(_told(error)) from error
+
+
+class SessionManager:
+    """Sends one request over the session and reads the answer to its end."""
+
+    def __init__(
+        self,
+        *,
+        api_key: ApiKey,
+        session: aiohttp.ClientSession | None,
+        timeouts: Timeouts,
+        max_connections: int,
+    ) -> None:
+        self._api_key = api_key
+        self._session = session
+        self._owned = session is None
+        self._max_connections = max_connections
+        self._timeout = aiohttp.ClientTimeout(
+            total=timeouts.total, sock_connect=timeouts.connect, sock_read=timeouts.read
+        )
+        self._headers = {"Accept": "application/json", "User-Agent": USER_AGENT}
+        self._middlewares: tuple[aiohttp.ClientMiddlewareType, ...] = (_never_resend,)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
+        if session is not None:
+            self._adopt(session)
+
+    def _adopt(self, session: aiohttp.ClientSession) -> None:
+        # Middlewares given with a request replace the session's own; aiohttp has no public
+        # way to read them back.
+        self._middlewares = (*getattr(session, "_middlewares", ()), _never_resend)
+        if not session.auto_decompress:
+            self._headers["Accept-Encoding"] = "identity"
+
+    def bind(self) -> asyncio.AbstractEventLoop:
+        """The running loop, which must be the one that the client was first used in.
+
+        Raises:
+            UsageError: The client or the given session is closed, or belongs to another loop.
+        """
+        loop = asyncio.get_running_loop()
+        if self._closed:
+            raise closed_error()
+        if loop is not self._loop:
+            self._first_use(loop)
+        if self._session is not None and self._session.closed:
+            raise UsageError("the aiohttp session given to this client is closed")
+        return loop
+
+    def _first_use(self, loop: asyncio.AbstractEventLoop) -> None:
+        # ClientSession.loop is deprecated, and there is no other way to learn this before
+        # aiohttp fails in the middle of a request.
+        home = self._loop or getattr(self._session, "_loop", None)
+        if home is not None and home is not loop:
+            raise UsageError(
+                "this client belongs to another event loop: "
+                "make one client per loop, inside the loop that uses it"
+            )
+        self._loop = loop
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._max_connections),
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+
+    async def get(self, url: URL, *, attempt: int) -> Reply | LuccaConnectionError:
+        """Send one GET. What went wrong on the way is returned, not raised."""
+        assert self._session is not None
+        try:
+            async with self._session.get(
+                url,
+                headers={**self._headers, "Authorization": self._api_key.header()},
+                timeout=self._timeout,
+                allow_redirects=False,
+                raise_for_status=False,
+                middlewares=self._middlewares,
+            ) as response:
+                body = await response.read()
+                return Reply(
+                    response.status,
+                    self._without_key(response.headers),
+                    self._api_key.redact_bytes(body),
+                    str(url),
+                )
+        except TimeoutError as error:
+            kind, reason, transient = LuccaTimeoutError, _told(error), True
+        except aiohttp.ClientConnectorCertificateError as error:
+            kind, reason, transient = LuccaConnectionError, _told(error), False
+        except (aiohttp.ClientError, OSError) as error:
+            kind, reason, transient = LuccaConnectionError, _told(error), True
+        return kind(
+            f"no answer from {url}: {self._api_key.redact(reason)}",
+            url=str(url),
+            attempts=attempt,
+            transient=transient,
+        )
+
+    def _without_key(self, headers: CIMultiDictProxy[str]) -> Mapping[str, str]:
+        redact = self._api_key.redact
+        if all(redact(value) is value for value in headers.values()):
+            return headers
+        return CIMultiDict((name, redact(value)) for name, value in headers.items())
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    async def aclose(self) -> None:
+        """Close the session if it is ours.
+
+        Raises:
+            UsageError: Called in another loop than the one the client was used in.
+        """
+        if self._closed:
+            return
+        if self._loop is not None and self._loop is not asyncio.get_running_loop():
+            raise UsageError("close the client in the event loop that used it")
+        self._closed = True
+        if self._owned and self._session is not None:
+            await self._session.close()
+
+
+def closed_error() -> UsageError:
+    return UsageError("this client is closed")
+
+
+def _told(error: BaseException) -> str:
+    text = str(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,255 @@
+"""The one path of a request: admitted, sent, read to its end, released, judged, tried again.
+
+The first attempt runs bare. Only when it fails, and is worth another, does tenacity take
+over: it is handed the failure as the outcome of its own first attempt and runs the loop
+from there. So the common case costs nothing, and there is still just one way to send.
+
+What to do about a failure is decided while its place is still held, because a 429 must
+pause the others before anything is released to them. The wait itself holds nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Callable
+from typing import TypeVar
+
+import aiohttp
+import attrs
+import tenacity
+from yarl import URL
+
+from .config import ApiKey, Timeouts
+from .errors import LuccaError, RateLimitedError
+from .responses import Reply, deprecation_notice, is_success, response_error
+from .retry import RetryPolicy, decide
+from .run import Run
+from .session import SessionManager, closed_error
+from .throttle import Fate, PauseTooLongError, RateLimit, Throttle
+
+T = TypeVar("T")
+logger = logging.getLogger("lucca_training_async")
+
+
+@attrs.define(eq=False)
+class _Call:
+    """The state of one call on its way: one id, up to ``max_attempts`` requests."""
+
+    url: URL
+    run: Run
+    throttle: Throttle
+    ticket: int
+    attempt: int = 0
+    started_at: float = 0.0
+    error: LuccaError | None = None
+    """What the last attempt failed with."""
+    retry_in: float | None = None
+    """Seconds until the next attempt; None if there is to be none."""
+
+
+class Transport:
+    """Sends GETs to one host within its budget."""
+
+    def __init__(
+        self,
+        *,
+        base_url: URL,
+        api_key: ApiKey,
+        session: aiohttp.ClientSession | None,
+        timeouts: Timeouts,
+        retry: RetryPolicy,
+        rate_limit: RateLimit | None,
+        max_concurrency: int,
+    ) -> None:
+        self.max_concurrency = max_concurrency
+        self._origin = str(base_url.origin())
+        self._session = SessionManager(
+            api_key=api_key, session=session, timeouts=timeouts, max_connections=max_concurrency
+        )
+        self._policy = retry
+        self._rate_limit = rate_limit
+        self._throttle: Throttle | None = None
+        self._deprecations_told: set[str] = set()
+
+    async def get(self, path: str, decode: Callable[[Reply], T], run: Run) -> T:
+        """The decoded answer to a GET.
+
+        Args:
+            path: Absolute and already encoded.
+            decode: Turns a successful answer into the value, or raises DecodeError.
+            run: The counters and the stop signal of the call this belongs to.
+
+        Raises:
+            LuccaError: The error of the last attempt.
+        """
+        throttle = self._bind()
+        call = _Call(URL(self._origin + path, encoded=True), run, throttle, throttle.ticket())
+        try:
+            return decode(await self._attempt(call))
+        except LuccaError:
+            if call.retry_in is None:
+                raise
+        return decode(await self._try_again(call))
+
+    def check_usable(self) -> None:
+        """Raise UsageError if the client is closed or belongs to another event loop."""
+        self._bind()
+
+    @property
+    def closed(self) -> bool:
+        return self._session.closed
+
+    def _bind(self) -> Throttle:
+        loop = self._session.bind()
+        if self._throttle is None:
+            self._throttle = Throttle(
+                self._rate_limit,
+                max_concurrency=self.max_concurrency,
+                max_pause=self._policy.retry_after_max,
+                loop=loop,
+            )
+        return self._throttle
+
+    async def _attempt(self, call: _Call) -> Reply:
+        call.retry_in = None
+        epoch = call.throttle.try_acquire() if call.run.stopped is None else None
+        if epoch is None:
+            epoch = await self._admission(call)
+        fate = Fate.UNSENT
+        try:
+            loop = self._session.bind()
+            call.attempt += 1
+            call.run.requests += 1
+            if call.attempt == 1:
+                call.started_at = loop.time()
+            else:
+                call.run.retries += 1
+            fate = Fate.UNANSWERED
+            sent_at = loop.time()
+            outcome = await self._session.get(call.url, attempt=call.attempt)
+            now = loop.time()
+            if isinstance(outcome, Reply):
+                fate = Fate.ANSWERED
+                self._tell_deprecation(outcome)
+            self._log_attempt(call, outcome, now - sent_at)
+            call.error = self._failure(call, outcome)
+            if call.error is not None:
+                self._decide(call, call.error, now)
+        finally:
+            call.throttle.release(epoch, fate)
+        if call.error is not None:
+            raise call.error
+        assert isinstance(outcome, Reply)
+        return outcome
+
+    async def _admission(self, call: _Call) -> int:
+        """Wait for a place, until the run is stopped or a retry's deadline has come."""
+        run = call.run
+        until = None
+        if call.attempt and self._policy.deadline is not None:
+            until = call.started_at + self._policy.deadline
+        refused: LuccaError | None = None
+        if run.stopped is None:
+            try:
+                epoch = await run.await_admission(call.throttle.acquire(call.ticket), until)
+            except PauseTooLongError as pause:
+                refused = _still_paused(call, pause.seconds)
+            except TimeoutError:
+                refused = run.stopped or call.error
+            else:
+                if run.stopped is None:
+                    return epoch
+                call.throttle.release(epoch, Fate.UNSENT)
+        refused = refused or run.stopped
+        assert refused is not None
+        raise refused
+
+    def _failure(self, call: _Call, outcome: Reply | LuccaError) -> LuccaError | None:
+        if isinstance(outcome, LuccaError):
+            return outcome
+        if is_success(outcome.status):
+            return None
+        return response_error(outcome, attempts=call.attempt)
+
+    def _decide(self, call: _Call, error: LuccaError, now: float) -> None:
+        decision = decide(
+            error,
+            attempt=call.attempt,
+            elapsed=now - call.started_at,
+            policy=self._policy,
+            jitter=random.random(),
+        )
+        if isinstance(error, RateLimitedError):
+            call.throttle.pause(decision.delay)
+        if decision.retry:
+            call.retry_in = decision.delay
+
+    async def _try_again(self, call: _Call) -> Reply:
+        """Let tenacity run the further attempts, and raise the last one's own error."""
+        replayed = False
+
+        async def attempt() -> Reply:
+            nonlocal replayed
+            if not replayed:
+                replayed = True
+                assert call.error is not None
+                raise call.error
+            return await self._attempt(call)
+
+        async def back_off(seconds: float) -> None:
+            logger.info(
+                "retrying GET %s in %.2f s (attempt %d of %d failed: %s)",
+                call.url,
+                seconds,
+                call.attempt,
+                self._policy.max_attempts,
+                call.error,
+            )
+            # After a 429 the pause is the wait: queueing for its end at once keeps this
+            # call's place, while sleeping beside the queue would lose it.
+            if not isinstance(call.error, RateLimitedError):
+                # A run that is stopped meanwhile is reported by the next attempt.
+                with contextlib.suppress(TimeoutError):
+                    await call.run.wait_for(asyncio.sleep(seconds))
+
+        return await tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type(LuccaError),
+            stop=lambda _: call.retry_in is None,
+            wait=lambda _: call.retry_in or 0.0,
+            sleep=back_off,
+            reraise=True,
+        )(attempt)
+
+    def _tell_deprecation(self, reply: Reply) -> None:
+        notice = deprecation_notice(reply.headers)
+        if notice is None:
+            return
+        endpoint = str(URL(reply.url).parent)
+        if endpoint not in self._deprecations_told:
+            self._deprecations_told.add(endpoint)
+            logger.warning("Lucca announces the end of %s: %s", endpoint, notice)
+
+    def _log_attempt(self, call: _Call, outcome: Reply | LuccaError, seconds: float) -> None:
+        if logger.isEnabledFor(logging.DEBUG):
+            what = outcome.status if isinstance(outcome, Reply) else type(outcome).__name__
+            logger.debug("GET %s -> %s in %.3f s (attempt %d)", call.url, what, seconds, call.attempt)
+
+    async def aclose(self) -> None:
+        """Close the session if it is ours, and fail whoever waits; idempotent."""
+        if self._throttle is not None and not self._session.closed:
+            self._throttle.close(closed_error)
+        await self._session.aclose()
+
+
+def _still_paused(call: _Call, seconds: float) -> RateLimitedError:
+    return RateLimitedError(
+        f"not sent: {call.url} must wait {seconds:.0f} s more, as Lucca asked in answer "
+        "to an earlier request (429 Too Many Requests)",
+        status=429,
+        url=str(call.url),
+        retry_after=seconds,
+        attempts=call.attempt,
+    )

@@ -1,0 +1,192 @@
+"""Between Lucca's JSON and the models: the one cattrs converter and its strict hooks.
+
+Strict on values, liberal on shape. cattrs would turn ``null`` into the string "None" and
+``true`` into the hour 1; here a value of the wrong type is an error that names its place.
+Unknown fields are ignored and optional ones may be null or absent, because Lucca may add
+the former and doesn't say which of the two it sends for the latter.
+
+Numbers never pass through float: the JSON text of an hour becomes a Decimal directly.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from json import JSONDecodeError, JSONDecoder
+from typing import Any, Never, TypeVar, cast
+
+import attrs
+from cattrs import BaseValidationError, Converter, transform_error
+from cattrs.gen import make_dict_structure_fn, override
+
+from .errors import DecodeError
+from .models import RealizedTraining, TrainingLevel, TrainingSummary
+from .responses import Reply
+
+T = TypeVar("T")
+
+_JSON_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", re.ASCII)
+# Older Lucca endpoints write a date as a midnight datetime. An offset is that of the local
+# midnight, so the date is right as written; any other time of day is not a date.
+_DATE = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
+    r"(?:[Tt ]00:00(?::00(?:\.0+)?)?(?:[Zz]|[+-][0-9]{2}:?[0-9]{2})?)?",
+    re.ASCII,
+)
+_MAX_REASONS_TOLD = 3
+
+
+def decode(reply: Reply, cls: type[T]) -> T:
+    """The body of a successful answer as ``cls``.
+
+    Raises:
+        DecodeError: The body is no JSON, or not the JSON that Lucca documents.
+    """
+    try:
+        data: object = _json.decode(reply.body.decode("utf-8-sig"))
+    except JSONDecodeError as error:
+        reasons = [("$", f"no JSON ({error.msg} at character {error.pos})")]
+    except (ValueError, RecursionError) as error:
+        reasons = [("$", f"no JSON ({error})")]
+    else:
+        try:
+            return converter.structure(data, cls)
+        except (BaseValidationError, _WireError) as error:
+            reasons = _reasons(error)
+    told = "; ".join(f"{path}: {reason}" for path, reason in reasons[:_MAX_REASONS_TOLD])
+    raise DecodeError(
+        f"the answer of {reply.url} is not a {cls.__name__}: {told}; it begins {reply.excerpt!r}",
+        path=reasons[0][0],
+        excerpt=reply.excerpt,
+        url=reply.url,
+        request_id=reply.request_id,
+    )
+
+
+class _WireError(ValueError):
+    """A value that a hook refuses; the message is for the user."""
+
+
+def _reasons(error: Exception) -> list[tuple[str, str]]:
+    """(JSON path, what is wrong there) for each fault that cattrs found."""
+    if isinstance(error, _WireError):
+        return [("$", str(error))]
+    lines = transform_error(error, format_exception=_reason)
+    told = [line.rpartition(" @ ") for line in lines]
+    return [(_camel(path), reason) for reason, _, path in told]
+
+
+def _reason(error: BaseException, _: type[Any] | None) -> str:
+    return "is missing" if isinstance(error, KeyError) else str(error)
+
+
+def _camel(name: str) -> str:
+    return re.sub(r"_([a-z])", lambda match: match[1].upper(), name)
+
+
+def _refuse(value: object, expected: str) -> Never:
+    text = repr(value)
+    raise _WireError(f"expected {expected}, got {text if len(text) <= 60 else text[:59] + '…'}")
+
+
+def _int(value: object, _: object) -> int:
+    if type(value) is not int:
+        _refuse(value, "an integer")
+    return value
+
+
+def _str(value: object, _: object) -> str:
+    if type(value) is not str:
+        _refuse(value, "a string")
+    return value
+
+
+def _bool(value: object, _: object) -> bool:
+    if type(value) is not bool:
+        _refuse(value, "true or false")
+    return value
+
+
+def _true_by_default(value: object, _: object) -> bool:
+    return True if value is None else _bool(value, _)
+
+
+def _decimal(value: object, _: object) -> Decimal:
+    if type(value) is Decimal:
+        return value
+    if type(value) is int:
+        return Decimal(value)
+    if type(value) is str and _JSON_NUMBER.fullmatch(value):
+        return _exact(value)
+    _refuse(value, "a decimal number")
+
+
+def _exact(text: str) -> Decimal:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite():
+        _refuse(text, "a finite decimal number")
+    return number
+
+
+def _date(value: object, _: object) -> date:
+    match = _DATE.fullmatch(value) if type(value) is str else None
+    if match is None:
+        _refuse(value, "a date (YYYY-MM-DD)")
+    try:
+        return date.fromisoformat(match[1])
+    except ValueError:
+        _refuse(value, "a date of the calendar")
+
+
+def _level(value: object, _: object) -> TrainingLevel | str | None:
+    if value is None:
+        return None
+    text = _str(value, _)
+    try:
+        return TrainingLevel(text)
+    except ValueError:
+        return text
+
+
+def _no_constant(name: str) -> Never:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _register(converter: Converter, cls: type[attrs.AttrsInstance]) -> None:
+    """Structure ``cls`` from an object whose members are named in camelCase."""
+    overrides = {
+        field.name: override(
+            rename=_camel(field.name),
+            struct_hook=_true_by_default if field.name == "has_attended" else None,
+        )
+        for field in attrs.fields(attrs.resolve_types(cls))
+    }
+    structure = make_dict_structure_fn(cls, converter, **cast(Any, overrides))
+
+    def structure_object(value: object, target: Any) -> Any:
+        if type(value) is not dict:
+            _refuse(value, "an object")
+        return structure(cast(dict[str, Any], value), target)
+
+    converter.register_structure_hook(cls, structure_object)
+
+
+def _make_converter() -> Converter:
+    converter = Converter()
+    converter.register_structure_hook(int, _int)
+    converter.register_structure_hook(str, _str)
+    converter.register_structure_hook(bool, _bool)
+    converter.register_structure_hook(Decimal, _decimal)
+    converter.register_structure_hook(date, _date)
+    converter.register_structure_hook_func(lambda t: t == TrainingLevel | str | None, _level)
+    _register(converter, TrainingSummary)
+    _register(converter, RealizedTraining)
+    return converter
+
+
+_json = JSONDecoder(parse_float=_exact, parse_constant=_no_constant)
+converter = _make_converter()
