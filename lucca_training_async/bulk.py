@@ -1,17 +1,27 @@
-"""Many ids, one outcome each: N workers, one lazy source of ids, one bounded queue.
+"""Many ids, one outcome each: N workers on one lazy source of ids.
 
-The number of tasks is that of the workers, never that of the ids; nothing is read from the
-source before a worker is free, and no worker goes on before its last outcome has found room
-in the queue. So memory doesn't depend on how many ids there are.
+The number of tasks is that of the workers, never that of the ids. Nothing is read from the
+source before a worker is free, and in a stream no worker goes on before its last outcome
+has found room in a short queue: memory doesn't depend on how many ids there are.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Sized
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Sized,
+)
+from contextlib import asynccontextmanager
 from inspect import iscoroutinefunction
 from types import TracebackType
-from typing import Any, NamedTuple, Self, cast
+from typing import Any, Self, cast
+
+import attrs
 
 from .errors import AuthenticationError, InvalidIdError, LuccaError, UsageError
 from .ids import IdSource, TakenId, check_ids
@@ -20,15 +30,100 @@ from .outcomes import BulkResult, BulkStats, Outcome
 from .run import Run
 
 Fetch = Callable[[int, Run], Awaitable[RealizedTraining]]
+Deliver = Callable[[int, Outcome], Awaitable[None]]
+"""Takes an outcome, with the position of its id in the source; may wait for room."""
 OnProgress = Callable[[int, int | None], object]
 """Called with the number of ids accounted for, and of all ids (None if not known)."""
 
 
-class _Delivery(NamedTuple):
-    """An outcome and where its id stood in the source."""
+@attrs.frozen(eq=False)
+class BulkRun:
+    """One bulk run: where its ids come from, how one is fetched, and by how many workers.
 
-    position: int
-    outcome: Outcome
+    ``bind`` raises if the client can't be used at all, which is so told once and not for
+    every id.
+    """
+
+    source: IdSource
+    fetch: Fetch
+    workers: int
+    bind: Callable[[], object]
+    run: Run = attrs.field(factory=Run)
+
+    @classmethod
+    def of(
+        cls, ids: object, fetch: Fetch, *, workers: int, bind: Callable[[], object]
+    ) -> BulkRun:
+        """A run over ``ids``, with no more workers than there are ids."""
+        source = check_ids(ids)
+        if isinstance(source, Sized):
+            workers = max(1, min(workers, len(source)))
+        return cls(IdSource(source), fetch, workers, bind)
+
+    async def work(self, deliver: Deliver) -> None:
+        """What each worker does: bring outcomes until the source is empty."""
+        while (taken := await self.source.next()) is not None:
+            await deliver(taken.position, await self._outcome(taken))
+
+    @asynccontextmanager
+    async def staffed(
+        self, work: Callable[[], Coroutine[Any, Any, None]]
+    ) -> AsyncIterator[list[asyncio.Task[None]]]:
+        """The workers at work; however the block is left, they have ended then."""
+        self.bind()
+        tasks = [asyncio.create_task(work()) for _ in range(self.workers)]
+        try:
+            yield tasks
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _outcome(self, taken: TakenId) -> Outcome:
+        checked = taken.checked
+        if isinstance(checked, InvalidIdError):
+            return Outcome(cast(Any, taken.given), error=checked)
+        if self.run.stopped is not None:
+            return Outcome(checked, error=self.run.stopped)
+        try:
+            return Outcome(checked, training=await self.fetch(checked, self.run))
+        except (AuthenticationError, UsageError) as error:
+            # Neither a refused key nor a closed client will get better for the next id.
+            self.run.stop(error)
+            return Outcome(checked, error=error)
+        except LuccaError as error:
+            return Outcome(checked, error=error)
+
+
+async def collect(bulk: BulkRun, total: int | None, on_progress: OnProgress | None) -> BulkResult:
+    """Run to the end and sort the outcomes."""
+    if iscoroutinefunction(on_progress):
+        raise TypeError("on_progress must be a plain function, not a coroutine function")
+    clock = asyncio.get_running_loop().time
+    started_at = clock()
+    delivered: list[tuple[int, Outcome]] = []
+    accounted_for = 0
+
+    async def deliver(position: int, outcome: Outcome) -> None:
+        nonlocal accounted_for
+        delivered.append((position, outcome))
+        if on_progress is not None:
+            accounted_for = len(delivered) + bulk.source.duplicates
+            on_progress(accounted_for, total)
+
+    async with bulk.staffed(lambda: bulk.work(deliver)) as workers:
+        await asyncio.gather(*workers)
+    if bulk.source.failure is not None:
+        raise bulk.source.failure
+    # The last ids may be duplicates, which no outcome follows.
+    if on_progress is not None and accounted_for != bulk.source.taken:
+        on_progress(bulk.source.taken, total)
+    delivered.sort(key=lambda pair: pair[0])
+    run = bulk.run
+    return BulkResult.of(
+        [outcome for _, outcome in delivered],
+        BulkStats(run.requests, run.retries, run.waited, clock() - started_at),
+    )
 
 
 class OutcomeStream:
@@ -40,27 +135,14 @@ class OutcomeStream:
     Python disposes of the iterator.
     """
 
-    def __init__(
-        self,
-        ids: Iterable[int] | AsyncIterable[int],
-        fetch: Fetch,
-        *,
-        workers: int,
-        check_usable: Callable[[], object],
-    ) -> None:
-        source = check_ids(ids)
-        self._total = len(source) if isinstance(source, Sized) else None
-        self._source = IdSource(source)
-        self._run = Run()
-        if self._total is not None:
-            workers = max(1, min(workers, self._total))
-        self._deliveries = _deliver(self._source, fetch, self._run, workers, check_usable)
+    def __init__(self, bulk: BulkRun) -> None:
+        self._outcomes = _outcomes(bulk)
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Outcome:
-        return (await anext(self._deliveries)).outcome
+    def __anext__(self) -> Awaitable[Outcome]:
+        return anext(self._outcomes)
 
     async def __aenter__(self) -> Self:
         return self
@@ -75,97 +157,36 @@ class OutcomeStream:
 
     async def aclose(self) -> None:
         """End the workers, and with them the requests under way; idempotent."""
-        await self._deliveries.aclose()
-
-    async def collect(self, on_progress: OnProgress | None = None) -> BulkResult:
-        """Run to the end and sort the outcomes.
-
-        Args:
-            on_progress: A plain function, called after each outcome with the number of ids
-                accounted for (duplicates included) and the number of all ids, or None
-                where ``ids`` has no length.
-        """
-        if iscoroutinefunction(on_progress):
-            raise TypeError("on_progress must be a plain function, not a coroutine function")
-        clock = asyncio.get_running_loop().time
-        started_at = clock()
-        deliveries: list[_Delivery] = []
-        told = None
-        async with self:
-            async for delivery in self._deliveries:
-                deliveries.append(delivery)
-                if on_progress is not None:
-                    told = len(deliveries) + self._source.duplicates
-                    on_progress(told, self._total)
-        # The last ids may be duplicates, which no outcome follows.
-        if on_progress is not None and told not in (None, self._source.taken):
-            on_progress(self._source.taken, self._total)
-        deliveries.sort(key=lambda delivery: delivery.position)
-        run = self._run
-        return BulkResult.of(
-            [delivery.outcome for delivery in deliveries],
-            BulkStats(run.requests, run.retries, run.waited, clock() - started_at),
-        )
+        await self._outcomes.aclose()
 
 
-async def _deliver(
-    source: IdSource,
-    fetch: Fetch,
-    run: Run,
-    workers: int,
-    check_usable: Callable[[], object],
-) -> AsyncGenerator[_Delivery, None]:
-    """Start the workers, hand on what they bring, and end them come what may.
+async def _outcomes(bulk: BulkRun) -> AsyncGenerator[Outcome, None]:
+    """The generator inside the stream.
 
-    Being an async generator, it is closed by the event loop when its consumer forgets to;
-    the tasks must therefore hold no reference to it.
+    The event loop closes an async generator that its consumer has forgotten. For that to
+    work, the workers hold no reference to it: they know the queue only.
     """
-    check_usable()
-    ready: asyncio.Queue[_Delivery | BaseException | None] = asyncio.Queue(workers)
-    tasks = [asyncio.create_task(_work(source, fetch, run, ready)) for _ in range(workers)]
-    try:
-        while workers:
-            delivery = await ready.get()
-            if delivery is None:
-                workers -= 1
-            elif isinstance(delivery, BaseException):
-                raise delivery
-            else:
-                yield delivery
-        if source.failure is not None:
-            raise source.failure
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    ready: asyncio.Queue[Outcome | Exception | None] = asyncio.Queue(bulk.workers)
 
+    async def deliver(_: int, outcome: Outcome) -> None:
+        await ready.put(outcome)
 
-async def _work(
-    source: IdSource,
-    fetch: Fetch,
-    run: Run,
-    ready: asyncio.Queue[_Delivery | BaseException | None],
-) -> None:
-    """Bring outcomes until the source is empty, then None; an exception if this code is wrong."""
-    try:
-        while (taken := await source.next()) is not None:
-            await ready.put(_Delivery(taken.position, await _outcome(taken, fetch, run)))
+    async def work() -> None:
+        try:
+            await bulk.work(deliver)
+        except Exception as error:  # a fault of this package: the consumer must hear of it
+            await ready.put(error)
         await ready.put(None)
-    except Exception as error:
-        await ready.put(error)
 
-
-async def _outcome(taken: TakenId, fetch: Fetch, run: Run) -> Outcome:
-    checked = taken.checked
-    if isinstance(checked, InvalidIdError):
-        return Outcome(cast(Any, taken.given), error=checked)
-    if run.stopped is not None:
-        return Outcome(checked, error=run.stopped)
-    try:
-        return Outcome(checked, training=await fetch(checked, run))
-    except (AuthenticationError, UsageError) as error:
-        # Neither a refused key nor a closed client will get better for the next id.
-        run.stop(error)
-        return Outcome(checked, error=error)
-    except LuccaError as error:
-        return Outcome(checked, error=error)
+    async with bulk.staffed(work) as workers:
+        working = len(workers)
+        while working:
+            outcome = await ready.get()
+            if outcome is None:
+                working -= 1
+            elif isinstance(outcome, Exception):
+                raise outcome
+            else:
+                yield outcome
+    if bulk.source.failure is not None:
+        raise bulk.source.failure

@@ -122,7 +122,7 @@ class LuccaTrainingClient:
         await self._transport.aclose()
 
     async def __aenter__(self) -> Self:
-        self._transport.check_usable()
+        self._transport.bind()
         return self
 
     async def __aexit__(

@@ -40,7 +40,7 @@ class Timeouts:
 
     total: float | None = attrs.field(default=15.0, validator=optional_positive_seconds)
     connect: float | None = attrs.field(default=5.0, validator=optional_positive_seconds)
-    read: float | None = attrs.field(default=10.0, validator=optional_positive_seconds)
+    read: float | None = attrs.field(default=None, validator=optional_positive_seconds)
 
 
 class ApiKey:

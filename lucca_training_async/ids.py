@@ -112,7 +112,9 @@ class IdSource:
         """The next distinct id, or None when there is none left."""
         while not self._exhausted:
             try:
-                given = await self._read()
+                given = (
+                    next(self._sync, _END) if self._sync is not None else await self._read()
+                )
             except Exception as error:
                 self.failure, given = error, _END
             if given is _END:
@@ -126,8 +128,6 @@ class IdSource:
         return None
 
     async def _read(self) -> object:
-        if self._sync is not None:
-            return next(self._sync, _END)
         assert self._async is not None
         async with self._turn:
             # Another worker may have met the end while this one waited for its turn.

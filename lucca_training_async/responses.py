@@ -12,7 +12,10 @@ from http import HTTPStatus
 from typing import Any, cast
 
 import attrs
+from multidict import CIMultiDict
+from yarl import URL
 
+from .config import ApiKey
 from .errors import ERROR_BY_STATUS, ProblemDetails, ResponseError, ServerError
 
 _EXCERPT_CHARACTERS = 120
@@ -22,7 +25,7 @@ _REQUEST_ID_HEADERS = ("X-Request-Id", "X-Correlation-Id", "Request-Id")
 _DELAY_SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?", re.ASCII)
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Reply:
     """A complete HTTP answer; its connection has already been given back.
 
@@ -32,7 +35,12 @@ class Reply:
     status: int
     headers: Mapping[str, str]
     body: bytes
-    url: str
+    url: URL
+
+    def without(self, key: ApiKey) -> Reply:
+        """The reply as it may be quoted: a server that echoes our headers echoes the key."""
+        headers = CIMultiDict({name: key.redact(text) for name, text in self.headers.items()})
+        return Reply(self.status, headers, key.redact_bytes(self.body), self.url)
 
     @property
     def request_id(self) -> str | None:
@@ -78,7 +86,7 @@ def response_error(reply: Reply, *, attempts: int) -> ResponseError:
     return ERROR_BY_STATUS.get(reply.status, default)(
         message,
         status=reply.status,
-        url=reply.url,
+        url=str(reply.url),
         problem=problem,
         request_id=request_id,
         retry_after=retry_after,
@@ -165,9 +173,9 @@ def _http_date(value: str) -> float | None:
 
 def deprecation_notice(headers: Mapping[str, str]) -> str | None:
     """What the Deprecation (RFC 9745) and Sunset (RFC 8594) headers announce, or None."""
-    told = [f"{name}: {headers[name]}" for name in ("Deprecation", "Sunset") if name in headers]
-    if not told:
+    if "Deprecation" not in headers and "Sunset" not in headers:
         return None
+    told = [f"{name}: {headers[name]}" for name in ("Deprecation", "Sunset") if name in headers]
     return "; ".join(_readable(line) for line in told)
 
 

@@ -8,11 +8,9 @@ chained to ours.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from importlib.metadata import version
 
 import aiohttp
-from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from .config import ApiKey, Timeouts
@@ -77,13 +75,17 @@ class SessionManager:
             UsageError: The client or the given session is closed, or belongs to another loop.
         """
         loop = asyncio.get_running_loop()
+        if loop is not self._loop and not self._closed:
+            self._first_use(loop)
+        self.check_open()
+        return loop
+
+    def check_open(self) -> None:
+        """Raise UsageError if the client or the given session is closed."""
         if self._closed:
             raise closed_error()
-        if loop is not self._loop:
-            self._first_use(loop)
         if self._session is not None and self._session.closed:
             raise UsageError("the aiohttp session given to this client is closed")
-        return loop
 
     def _first_use(self, loop: asyncio.AbstractEventLoop) -> None:
         # ClientSession.loop is deprecated, and there is no other way to learn this before
@@ -105,21 +107,17 @@ class SessionManager:
         """Send one GET. What went wrong on the way is returned, not raised."""
         assert self._session is not None
         try:
-            async with self._session.get(
+            response = await self._session.get(
                 url,
                 headers={**self._headers, "Authorization": self._api_key.header()},
                 timeout=self._timeout,
                 allow_redirects=False,
                 raise_for_status=False,
                 middlewares=self._middlewares,
-            ) as response:
-                body = await response.read()
-                return Reply(
-                    response.status,
-                    self._without_key(response.headers),
-                    self._api_key.redact_bytes(body),
-                    str(url),
-                )
+            )
+            # No ``async with``: read() gives the connection back at the end of the body, and
+            # closes it if anything, a cancellation included, keeps it from getting there.
+            return Reply(response.status, response.headers, await response.read(), url)
         except TimeoutError as error:
             kind, reason, transient = LuccaTimeoutError, _told(error), True
         except aiohttp.ClientConnectorCertificateError as error:
@@ -132,12 +130,6 @@ class SessionManager:
             attempts=attempt,
             transient=transient,
         )
-
-    def _without_key(self, headers: CIMultiDictProxy[str]) -> Mapping[str, str]:
-        redact = self._api_key.redact
-        if all(redact(value) is value for value in headers.values()):
-            return headers
-        return CIMultiDict((name, redact(value)) for name, value in headers.items())
 
     @property
     def closed(self) -> bool:

@@ -103,6 +103,10 @@ class Throttle:
         self._in_flight_this_epoch = 0
         self._allowed_this_epoch = max_concurrency
 
+    def now(self) -> float:
+        """The clock that all of this goes by, in seconds."""
+        return self._loop.time()
+
     def ticket(self) -> int:
         """A place in the order of admission."""
         return next(self._tickets)

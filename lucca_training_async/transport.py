@@ -23,7 +23,7 @@ import tenacity
 from yarl import URL
 
 from .config import ApiKey, Timeouts
-from .errors import LuccaError, RateLimitedError
+from .errors import DecodeError, LuccaError, RateLimitedError
 from .responses import Reply, deprecation_notice, is_success, response_error
 from .retry import RetryPolicy, decide
 from .run import Run
@@ -49,6 +49,17 @@ class _Call:
     retry_in: float | None = None
     """Seconds until the next attempt; None if there is to be none."""
 
+    def sent(self) -> float:
+        """Count an attempt, and tell when it was sent."""
+        now = self.throttle.now()
+        self.attempt += 1
+        self.run.requests += 1
+        if self.attempt == 1:
+            self.started_at = now
+        else:
+            self.run.retries += 1
+        return now
+
 
 class Transport:
     """Sends GETs to one host within its budget."""
@@ -65,7 +76,8 @@ class Transport:
         max_concurrency: int,
     ) -> None:
         self.max_concurrency = max_concurrency
-        self._origin = str(base_url.origin())
+        self._base_url = base_url
+        self._api_key = api_key
         self._session = SessionManager(
             api_key=api_key, session=session, timeouts=timeouts, max_connections=max_concurrency
         )
@@ -85,24 +97,34 @@ class Transport:
         Raises:
             LuccaError: The error of the last attempt.
         """
-        throttle = self._bind()
-        call = _Call(URL(self._origin + path, encoded=True), run, throttle, throttle.ticket())
+        throttle = self._throttle
+        assert throttle is not None
+        url = self._base_url.with_path(path, encoded=True)
+        call = _Call(url, run, throttle, throttle.ticket())
         try:
-            return decode(await self._attempt(call))
+            reply = await self._attempt(call)
         except LuccaError:
             if call.retry_in is None:
                 raise
-        return decode(await self._try_again(call))
-
-    def check_usable(self) -> None:
-        """Raise UsageError if the client is closed or belongs to another event loop."""
-        self._bind()
+            reply = None
+        if reply is None:
+            reply = await self._try_again(call)
+        try:
+            return decode(reply)
+        except DecodeError:
+            quotable = reply.without(self._api_key)
+        return decode(quotable)
 
     @property
     def closed(self) -> bool:
         return self._session.closed
 
-    def _bind(self) -> Throttle:
+    def bind(self) -> None:
+        """Bind the client to the running loop; to be called once before a call's requests.
+
+        Raises:
+            UsageError: The client is closed or belongs to another event loop.
+        """
         loop = self._session.bind()
         if self._throttle is None:
             self._throttle = Throttle(
@@ -111,7 +133,6 @@ class Transport:
                 max_pause=self._policy.retry_after_max,
                 loop=loop,
             )
-        return self._throttle
 
     async def _attempt(self, call: _Call) -> Reply:
         call.retry_in = None
@@ -120,24 +141,17 @@ class Transport:
             epoch = await self._admission(call)
         fate = Fate.UNSENT
         try:
-            loop = self._session.bind()
-            call.attempt += 1
-            call.run.requests += 1
-            if call.attempt == 1:
-                call.started_at = loop.time()
-            else:
-                call.run.retries += 1
+            self._session.check_open()
+            sent_at = call.sent()
             fate = Fate.UNANSWERED
-            sent_at = loop.time()
             outcome = await self._session.get(call.url, attempt=call.attempt)
-            now = loop.time()
             if isinstance(outcome, Reply):
                 fate = Fate.ANSWERED
                 self._tell_deprecation(outcome)
-            self._log_attempt(call, outcome, now - sent_at)
+            self._log_attempt(call, outcome, sent_at)
             call.error = self._failure(call, outcome)
             if call.error is not None:
-                self._decide(call, call.error, now)
+                self._decide(call, call.error)
         finally:
             call.throttle.release(epoch, fate)
         if call.error is not None:
@@ -172,13 +186,13 @@ class Transport:
             return outcome
         if is_success(outcome.status):
             return None
-        return response_error(outcome, attempts=call.attempt)
+        return response_error(outcome.without(self._api_key), attempts=call.attempt)
 
-    def _decide(self, call: _Call, error: LuccaError, now: float) -> None:
+    def _decide(self, call: _Call, error: LuccaError) -> None:
         decision = decide(
             error,
             attempt=call.attempt,
-            elapsed=now - call.started_at,
+            elapsed=call.throttle.now() - call.started_at,
             policy=self._policy,
             jitter=random.random(),
         )
@@ -227,15 +241,21 @@ class Transport:
         notice = deprecation_notice(reply.headers)
         if notice is None:
             return
-        endpoint = str(URL(reply.url).parent)
+        endpoint = str(reply.url.parent)
         if endpoint not in self._deprecations_told:
             self._deprecations_told.add(endpoint)
+            notice = self._api_key.redact(notice)
             logger.warning("Lucca announces the end of %s: %s", endpoint, notice)
 
-    def _log_attempt(self, call: _Call, outcome: Reply | LuccaError, seconds: float) -> None:
+    def _log_attempt(self, call: _Call, outcome: Reply | LuccaError, sent_at: float) -> None:
         if logger.isEnabledFor(logging.DEBUG):
-            what = outcome.status if isinstance(outcome, Reply) else type(outcome).__name__
-            logger.debug("GET %s -> %s in %.3f s (attempt %d)", call.url, what, seconds, call.attempt)
+            logger.debug(
+                "GET %s -> %s in %.3f s (attempt %d)",
+                call.url,
+                outcome.status if isinstance(outcome, Reply) else type(outcome).__name__,
+                call.throttle.now() - sent_at,
+                call.attempt,
+            )
 
     async def aclose(self) -> None:
         """Close the session if it is ours, and fail whoever waits; idempotent."""

@@ -11,6 +11,7 @@ Numbers never pass through float: the JSON text of an hour becomes a Decimal dir
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from json import JSONDecodeError, JSONDecoder
@@ -25,6 +26,7 @@ from .models import RealizedTraining, TrainingLevel, TrainingSummary
 from .responses import Reply
 
 T = TypeVar("T")
+Hook = Callable[[object, Any], Any]
 
 _JSON_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", re.ASCII)
 # Older Lucca endpoints write a date as a midnight datetime. An offset is that of the local
@@ -34,24 +36,30 @@ _DATE = re.compile(
     r"(?:[Tt ]00:00(?::00(?:\.0+)?)?(?:[Zz]|[+-][0-9]{2}:?[0-9]{2})?)?",
     re.ASCII,
 )
+_LEVELS: dict[str, TrainingLevel] = {level.value: level for level in TrainingLevel}
 _MAX_REASONS_TOLD = 3
+_BOM = "\ufeff"
 
 
-def decode(reply: Reply, cls: type[T]) -> T:
-    """The body of a successful answer as ``cls``.
+def decoder(cls: type[T]) -> Callable[[Reply], T]:
+    """A function that gives the body of a successful answer as ``cls``.
 
-    Raises:
-        DecodeError: The body is no JSON, or not the JSON that Lucca documents.
+    It raises DecodeError if the body is no JSON, or not the JSON that Lucca documents.
     """
+    structure = cast(Callable[[object, type[T]], T], _converter.get_structure_hook(cls))
+    return lambda reply: _decode(reply, structure, cls)
+
+
+def _decode(reply: Reply, structure: Callable[[object, type[T]], T], cls: type[T]) -> T:
     try:
-        data: object = _json.decode(reply.body.decode("utf-8-sig"))
+        data: object = _json.decode(reply.body.decode().removeprefix(_BOM))
     except JSONDecodeError as error:
         reasons = [("$", f"no JSON ({error.msg} at character {error.pos})")]
     except (ValueError, RecursionError) as error:
         reasons = [("$", f"no JSON ({error})")]
     else:
         try:
-            return converter.structure(data, cls)
+            return structure(data, cls)
         except (BaseValidationError, _WireError) as error:
             reasons = _reasons(error)
     told = "; ".join(f"{path}: {reason}" for path, reason in reasons[:_MAX_REASONS_TOLD])
@@ -59,7 +67,7 @@ def decode(reply: Reply, cls: type[T]) -> T:
         f"the answer of {reply.url} is not a {cls.__name__}: {told}; it begins {reply.excerpt!r}",
         path=reasons[0][0],
         excerpt=reply.excerpt,
-        url=reply.url,
+        url=str(reply.url),
         request_id=reply.request_id,
     )
 
@@ -146,18 +154,19 @@ def _level(value: object, _: object) -> TrainingLevel | str | None:
     if value is None:
         return None
     text = _str(value, _)
-    try:
-        return TrainingLevel(text)
-    except ValueError:
-        return text
+    return _LEVELS.get(text, text)
 
 
 def _no_constant(name: str) -> Never:
     raise ValueError(f"{name} is not JSON")
 
 
-def _register(converter: Converter, cls: type[attrs.AttrsInstance]) -> None:
-    """Structure ``cls`` from an object whose members are named in camelCase."""
+def _or_null(hook: Callable[[object, Any], T]) -> Callable[[object, Any], T | None]:
+    return lambda value, cls: None if value is None else hook(value, cls)
+
+
+def _object_hook(cls: type[attrs.AttrsInstance], converter: Converter) -> Hook:
+    """Structures ``cls`` from an object whose members are named in camelCase."""
     overrides = {
         field.name: override(
             rename=_camel(field.name),
@@ -167,26 +176,31 @@ def _register(converter: Converter, cls: type[attrs.AttrsInstance]) -> None:
     }
     structure = make_dict_structure_fn(cls, converter, **cast(Any, overrides))
 
-    def structure_object(value: object, target: Any) -> Any:
+    def hook(value: object, target: Any) -> Any:
         if type(value) is not dict:
             _refuse(value, "an object")
         return structure(cast(dict[str, Any], value), target)
 
-    converter.register_structure_hook(cls, structure_object)
+    return hook
 
 
 def _make_converter() -> Converter:
     converter = Converter()
-    converter.register_structure_hook(int, _int)
-    converter.register_structure_hook(str, _str)
-    converter.register_structure_hook(bool, _bool)
-    converter.register_structure_hook(Decimal, _decimal)
-    converter.register_structure_hook(date, _date)
-    converter.register_structure_hook_func(lambda t: t == TrainingLevel | str | None, _level)
-    _register(converter, TrainingSummary)
-    _register(converter, RealizedTraining)
+
+    def register(cls: Any, hook: Hook) -> None:
+        converter.register_structure_hook(cls, hook)
+        converter.register_structure_hook(cls | None, _or_null(hook))
+
+    register(int, _int)
+    register(str, _str)
+    register(bool, _bool)
+    register(Decimal, _decimal)
+    register(date, _date)
+    converter.register_structure_hook(TrainingLevel | str | None, _level)
+    register(TrainingSummary, _object_hook(TrainingSummary, converter))
+    register(RealizedTraining, _object_hook(RealizedTraining, converter))
     return converter
 
 
 _json = JSONDecoder(parse_float=_exact, parse_constant=_no_constant)
-converter = _make_converter()
+_converter = _make_converter()

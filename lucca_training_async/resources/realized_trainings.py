@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Awaitable, Iterable, Sized
 
-from ..bulk import OnProgress, OutcomeStream
+from ..bulk import BulkRun, OnProgress, OutcomeStream, collect
 from ..ids import check_id
 from ..models import RealizedTraining
 from ..outcomes import BulkResult
-from ..responses import Reply
 from ..run import Run
 from ..transport import Transport
-from ..wire import decode
+from ..wire import decoder
 
 _PATH = "/talent-training/api/v2/realized-trainings"
+_decode = decoder(RealizedTraining)
 
 
 class RealizedTrainings:
@@ -41,7 +41,9 @@ class RealizedTrainings:
             DecodeError: The answer is not a realized training.
             UsageError: The client is closed or belongs to another event loop.
         """
-        return await self._fetch(check_id(id), Run())
+        checked = check_id(id)
+        self._transport.bind()
+        return await self._fetch(checked, Run())
 
     async def get_many(
         self,
@@ -66,7 +68,8 @@ class RealizedTrainings:
             Exception: Whatever ``ids`` raises while it is read. To keep the results until
                 then, use :meth:`stream`.
         """
-        return await self.stream(ids).collect(on_progress)
+        total = len(ids) if isinstance(ids, Sized) else None
+        return await collect(self._bulk_run(ids), total, on_progress)
 
     def stream(self, ids: Iterable[int] | AsyncIterable[int]) -> OutcomeStream:
         """Outcomes as they arrive, for any number of ids, in bounded memory.
@@ -77,16 +80,15 @@ class RealizedTrainings:
         Raises:
             TypeError: ``ids`` is not iterable, or is a string.
         """
-        return OutcomeStream(
+        return OutcomeStream(self._bulk_run(ids))
+
+    def _bulk_run(self, ids: object) -> BulkRun:
+        return BulkRun.of(
             ids,
             self._fetch,
             workers=self._transport.max_concurrency,
-            check_usable=self._transport.check_usable,
+            bind=self._transport.bind,
         )
 
-    async def _fetch(self, id: int, run: Run) -> RealizedTraining:
-        return await self._transport.get(f"{_PATH}/{id}", _decode, run)
-
-
-def _decode(reply: Reply) -> RealizedTraining:
-    return decode(reply, RealizedTraining)
+    def _fetch(self, id: int, run: Run) -> Awaitable[RealizedTraining]:
+        return self._transport.get(f"{_PATH}/{id}", _decode, run)
