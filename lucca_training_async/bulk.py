@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import (
     AsyncGenerator,
-    AsyncIterator,
     Awaitable,
     Callable,
     Coroutine,
@@ -51,9 +50,7 @@ class BulkRun:
     run: Run = attrs.field(factory=Run)
 
     @classmethod
-    def of(
-        cls, ids: object, fetch: Fetch, *, workers: int, bind: Callable[[], object]
-    ) -> BulkRun:
+    def of(cls, ids: object, fetch: Fetch, *, workers: int, bind: Callable[[], object]) -> BulkRun:
         """A run over ``ids``, with no more workers than there are ids."""
         source = check_ids(ids)
         if isinstance(source, Sized):
@@ -68,7 +65,7 @@ class BulkRun:
     @asynccontextmanager
     async def staffed(
         self, work: Callable[[], Coroutine[Any, Any, None]]
-    ) -> AsyncIterator[list[asyncio.Task[None]]]:
+    ) -> AsyncGenerator[list[asyncio.Task[None]], None]:
         """The workers at work; however the block is left, they have ended then."""
         self.bind()
         tasks = [asyncio.create_task(work()) for _ in range(self.workers)]
@@ -90,9 +87,10 @@ class BulkRun:
         except (AuthenticationError, UsageError) as error:
             # Neither a refused key nor a closed client will get better for the next id.
             self.run.stop(error)
-            return Outcome(checked, error=error)
+            return Outcome(checked, error=error.with_traceback(None))
         except LuccaError as error:
-            return Outcome(checked, error=error)
+            # Kept as a value: its traceback would keep this run's frames alive with it.
+            return Outcome(checked, error=error.with_traceback(None))
 
 
 async def collect(bulk: BulkRun, total: int | None, on_progress: OnProgress | None) -> BulkResult:

@@ -139,7 +139,8 @@ class LuccaTrainingClient:
     def __exit__(self, *_: object) -> None: ...
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._origin}{' closed' if self._transport.closed else ''}>"
+        state = " closed" if self._transport.closed else ""
+        return f"<{type(self).__name__} {self._origin}{state}>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a client can't be pickled or copied: it holds connections and the API key")

@@ -112,9 +112,7 @@ class IdSource:
         """The next distinct id, or None when there is none left."""
         while not self._exhausted:
             try:
-                given = (
-                    next(self._sync, _END) if self._sync is not None else await self._read()
-                )
+                given = next(self._sync, _END) if self._sync is not None else await self._read()
             except Exception as error:
                 self.failure, given = error, _END
             if given is _END:

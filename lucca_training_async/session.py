@@ -118,12 +118,10 @@ class SessionManager:
             # No ``async with``: read() gives the connection back at the end of the body, and
             # closes it if anything, a cancellation included, keeps it from getting there.
             return Reply(response.status, response.headers, await response.read(), url)
-        except TimeoutError as error:
-            kind, reason, transient = LuccaTimeoutError, _told(error), True
-        except aiohttp.ClientConnectorCertificateError as error:
-            kind, reason, transient = LuccaConnectionError, _told(error), False
-        except (aiohttp.ClientError, OSError) as error:
-            kind, reason, transient = LuccaConnectionError, _told(error), True
+        except (aiohttp.ClientError, OSError) as error:  # aiohttp's timeouts are OSErrors too
+            kind = LuccaTimeoutError if isinstance(error, TimeoutError) else LuccaConnectionError
+            transient = not isinstance(error, aiohttp.ClientConnectorCertificateError)
+            reason = _told(error)
         return kind(
             f"no answer from {url}: {self._api_key.redact(reason)}",
             url=str(url),

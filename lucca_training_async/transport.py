@@ -102,22 +102,16 @@ class Transport:
         url = self._base_url.with_path(path, encoded=True)
         call = _Call(url, run, throttle, throttle.ticket())
         try:
-            reply = await self._attempt(call)
-        except LuccaError:
-            if call.retry_in is None:
-                raise
-            reply = None
-        if reply is None:
-            reply = await self._try_again(call)
+            reply = await self._first_attempt(call) or await self._try_again(call)
+        finally:
+            # The error's traceback leads back to this call: without the cycle, a failure
+            # is freed when its caller lets go of it.
+            call.error = None
         try:
             return decode(reply)
         except DecodeError:
             quotable = reply.without(self._api_key)
         return decode(quotable)
-
-    @property
-    def closed(self) -> bool:
-        return self._session.closed
 
     def bind(self) -> None:
         """Bind the client to the running loop; to be called once before a call's requests.
@@ -134,11 +128,26 @@ class Transport:
                 loop=loop,
             )
 
+    @property
+    def closed(self) -> bool:
+        return self._session.closed
+
+    async def _first_attempt(self, call: _Call) -> Reply | None:
+        """The reply, or None if the attempt failed and is worth another."""
+        try:
+            return await self._attempt(call)
+        except LuccaError:
+            if call.retry_in is None:
+                raise
+            return None
+
     async def _attempt(self, call: _Call) -> Reply:
         call.retry_in = None
-        epoch = call.throttle.try_acquire() if call.run.stopped is None else None
+        if call.run.stopped is not None:
+            raise call.run.stopped
+        epoch = call.throttle.try_acquire()
         if epoch is None:
-            epoch = await self._admission(call)
+            epoch = await self._queue(call)
         fate = Fate.UNSENT
         try:
             self._session.check_open()
@@ -159,27 +168,24 @@ class Transport:
         assert isinstance(outcome, Reply)
         return outcome
 
-    async def _admission(self, call: _Call) -> int:
-        """Wait for a place, until the run is stopped or a retry's deadline has come."""
-        run = call.run
+    async def _queue(self, call: _Call) -> int:
+        """Wait for admission, until the run is stopped or a retry's deadline has come."""
         until = None
         if call.attempt and self._policy.deadline is not None:
             until = call.started_at + self._policy.deadline
-        refused: LuccaError | None = None
-        if run.stopped is None:
-            try:
-                epoch = await run.await_admission(call.throttle.acquire(call.ticket), until)
-            except PauseTooLongError as pause:
-                refused = _still_paused(call, pause.seconds)
-            except TimeoutError:
-                refused = run.stopped or call.error
-            else:
-                if run.stopped is None:
-                    return epoch
-                call.throttle.release(epoch, Fate.UNSENT)
-        refused = refused or run.stopped
-        assert refused is not None
-        raise refused
+        refusal = call.error
+        try:
+            epoch = await call.run.await_admission(call.throttle.acquire(call.ticket), until)
+            if call.run.stopped is None:
+                return epoch
+            call.throttle.release(epoch, Fate.UNSENT)
+        except PauseTooLongError as pause:
+            refusal = _still_paused(call, pause.seconds)
+        except TimeoutError:
+            pass
+        refusal = call.run.stopped or refusal
+        assert refusal is not None
+        raise refusal
 
     def _failure(self, call: _Call, outcome: Reply | LuccaError) -> LuccaError | None:
         if isinstance(outcome, LuccaError):

@@ -163,22 +163,25 @@ class Sandbox:
         return None
 
     def _answer(self, text: str) -> web.Response:
-        id = int(text) if text.isdecimal() and text.isascii() and len(text) <= 10 else 0
-        if not 1 <= id <= MAX_ID:
-            return problem(
-                400, "The request is invalid.", errors={"id": [f"'{text}' is no id."]}
-            )
-        if id > HIGHEST_ID or id in self._missing:
-            return problem(404, f"There is no realized training {id}.")
+        number = _number(text)
+        if not 1 <= number <= MAX_ID:
+            return problem(400, "The request is invalid.", errors={"id": [f"'{text}' is no id."]})
+        if number > HIGHEST_ID or number in self._missing:
+            return problem(404, f"There is no realized training {number}.")
         return web.Response(
-            text=json.dumps(realized_training(id), ensure_ascii=False),
+            text=json.dumps(realized_training(number), ensure_ascii=False),
             content_type="application/json",
         )
 
     def _next_fault(self, text: str) -> Fault | None:
-        id = int(text) if text.isdecimal() and text.isascii() else 0
-        if queue := self._faults_by_id.get(id):
+        number = _number(text)
+        if queue := self._faults_by_id.get(number):
             return queue.popleft()
-        if id in self._standing_faults:
-            return self._standing_faults[id]
+        if number in self._standing_faults:
+            return self._standing_faults[number]
         return self._faults.popleft() if self._faults else None
+
+
+def _number(text: str) -> int:
+    """The number that a path segment spells, 0 if none of at most ten digits."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 10 else 0
