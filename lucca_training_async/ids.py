@@ -26,13 +26,19 @@ def check_id(value: object) -> int:
     """
     if not is_int(value):
         hint = "; convert it with int()" if _looks_like_int(value) else ""
-        raise InvalidIdError(
-            f"an id is an int from 1 to {MAX_ID}, not {reprlib.repr(value)} "
-            f"of type {type(value).__name__}{hint}"
-        )
+        raise InvalidIdError(f"an id is an int from 1 to {MAX_ID}, not {describe(value)}{hint}")
     if not 1 <= value <= MAX_ID:
-        raise InvalidIdError(f"an id is an int from 1 to {MAX_ID}, not {reprlib.repr(value)}")
+        raise InvalidIdError(f"an id is an int from 1 to {MAX_ID}, not {describe(value)}")
     return operator.index(value)
+
+
+def describe(value: object) -> str:
+    """Type and value, short, whatever a caller may have put among the ids."""
+    try:
+        text = reprlib.repr(value)
+    except Exception:  # somebody's __repr__, or an int of more digits than Python will print
+        text = "(not printable)"
+    return f"{type(value).__name__} {text}"
 
 
 def _looks_like_int(value: object) -> bool:
@@ -145,9 +151,16 @@ def invalid_key(given: object) -> object:
     """What tells one refused id from another: ``True`` is not 1, and a list has no hash."""
     try:
         hash(given)
-    except TypeError:
-        return type(given), repr(given)
+    except Exception:
+        return type(given), id(given) if (text := _full_repr(given)) is None else text
     return type(given), given
+
+
+def _full_repr(value: object) -> str | None:
+    try:
+        return repr(value)
+    except Exception:
+        return None
 
 
 def _checked(given: object) -> int | InvalidIdError:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Container, Sequence
 from typing import cast
 
 import attrs
 
 from .errors import InvalidIdError, LuccaError, NotFoundError
+from .ids import describe
 from .models import RealizedTraining
 
 
@@ -89,7 +91,7 @@ class BulkResult:
             elif outcome.error is not None:
                 key = outcome.id
                 if _is_refused(outcome) and not _is_free(key, valid, failures):
-                    key = cast(int, f"<{type(key).__name__} {key!r}>")
+                    key = cast(int, _label(key, failures))
                 failures[key] = outcome.error
         return cls(items, missing, failures, stats)
 
@@ -101,5 +103,12 @@ def _is_refused(outcome: Outcome) -> bool:
 def _is_free(key: object, *taken: Container[object]) -> bool:
     try:
         return not any(key in keys for keys in taken)
-    except TypeError:  # it has no hash
+    except Exception:  # it has no hash, or none that works
         return False
+
+
+def _label(id: object, taken: Container[object]) -> str:
+    """A key for an id that can't be its own; no two get the same."""
+    label = f"<{describe(id)}>"
+    numbered = (f"{label} #{n}" for n in itertools.count(2))
+    return label if label not in taken else next(key for key in numbered if key not in taken)

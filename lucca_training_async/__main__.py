@@ -1,0 +1,8 @@
+"""Lets ``python -m lucca_training_async`` run the command line."""
+
+import sys
+
+from .cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""Simulated time for every async test, and no task may outlive its test."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping
+
+import pytest
+import pytest_asyncio
+from hypothesis import HealthCheck, settings
+
+from .virtual_time import VirtualTimeLoop, assert_no_task_is_left
+
+# Loopback servers make the time of an example uneven; no assertion here is about time.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "real_time: runs in an ordinary event loop")
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    if item.get_closest_marker("real_time"):
+        return {"real": asyncio.SelectorEventLoop}
+    return {"virtual": VirtualTimeLoop}
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def no_task_outlives_its_test() -> AsyncGenerator[None, None]:
+    yield
+    await assert_no_task_is_left()

@@ -1,0 +1,188 @@
+"""What an answer means, by table."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from multidict import CIMultiDict
+from yarl import URL
+
+from lucca_training_async import (
+    AuthenticationError,
+    BadRequestError,
+    NotFoundError,
+    PermissionDeniedError,
+    ProblemDetails,
+    RateLimitedError,
+    ResponseError,
+    ServerError,
+)
+from lucca_training_async.config import ApiKey
+from lucca_training_async.responses import (
+    Reply,
+    deprecation_notice,
+    parse_problem,
+    parse_retry_after,
+    response_error,
+)
+
+NOON = "Wed, 25 Nov 2026 12:00:00 GMT"
+NOON_EPOCH = 1795608000.0
+
+
+def reply(status: int, body: bytes = b"", **headers: str) -> Reply:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Reply(status, CIMultiDict(named), body, URL("https://acme.ilucca.net/trainings/1"))
+
+
+@pytest.mark.parametrize(
+    ("status", "cls"),
+    [
+        (400, BadRequestError),
+        (401, AuthenticationError),
+        (403, PermissionDeniedError),
+        (404, NotFoundError),
+        (429, RateLimitedError),
+        (500, ServerError),
+        (503, ServerError),
+        (599, ServerError),
+        (302, ResponseError),
+        (304, ResponseError),
+        (405, ResponseError),
+        (408, ResponseError),
+        (413, ResponseError),
+        (431, ResponseError),
+        (499, ResponseError),
+    ],
+)
+def test_status_to_class(status: int, cls: type[ResponseError]) -> None:
+    error = response_error(reply(status), attempts=2)
+    assert type(error) is cls
+    assert (error.status, error.attempts) == (status, 2)
+    assert error.url == "https://acme.ilucca.net/trainings/1"
+    assert str(status) in str(error)
+
+
+def test_everything_the_answer_tells_is_kept() -> None:
+    body = {
+        "type": "https://lucca.example/invalid",
+        "title": "Invalid",
+        "status": 400,
+        "detail": "The request is invalid.",
+        "errors": {"ownerId": ["must be positive"], "odd": "text", "null": None, "mixed": [1, "x"]},
+    }
+    error = response_error(
+        reply(400, json.dumps(body).encode(), X_Request_Id="r-1", Retry_After="7"), attempts=1
+    )
+    assert error.problem == ProblemDetails(
+        type="https://lucca.example/invalid",
+        title="Invalid",
+        status=400,
+        detail="The request is invalid.",
+        errors={"ownerId": ("must be positive",), "odd": ("text",), "mixed": ("x",)},
+    )
+    assert (error.request_id, error.retry_after) == ("r-1", 7.0)
+    for told in ("400 Bad Request", "ownerId: must be positive", "r-1", "7 s"):
+        assert told in str(error)
+
+
+def test_a_redirect_says_that_it_is_one_and_where_to() -> None:
+    error = response_error(reply(302, Location="https://login.example/"), attempts=1)
+    assert "redirect to 'https://login.example/'" in str(error)
+    assert "not followed" in str(error)
+
+
+def test_a_body_that_is_no_problem_is_quoted_short_and_on_one_line() -> None:
+    error = response_error(reply(502, b"<html>\n<h1>Bad\tgateway</h1>" + b"x" * 9999), attempts=1)
+    assert "<html> <h1>Bad gateway</h1>xxx" in str(error)
+    assert len(str(error)) < 250
+    assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"null", b"[]", b"5", b'"text"', b"{}", b"{", b"\xff", b'{"title": 5}', b"[" * 100_000],
+)
+def test_no_problem_details(body: bytes) -> None:
+    assert parse_problem(body) is None
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: (
+            st.lists(inner)
+            | st.dictionaries(st.sampled_from(["type", "title", "status", "errors", "x"]), inner)
+        ),
+    )
+)
+def test_any_json_is_a_problem_or_none(value: Any) -> None:
+    problem = parse_problem(json.dumps(value).encode())
+    assert problem is None or str(problem) is not None
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"Retry-After": "0"}, 0.0),
+        ({"Retry-After": "30"}, 30.0),
+        ({"retry-after": " 30 "}, 30.0),
+        ({"Retry-After": "0.5"}, 0.5),
+        ({"Retry-After": "99999999999"}, 99999999999.0),
+        ({"Retry-After": "-1"}, None),
+        ({"Retry-After": "nan"}, None),
+        ({"Retry-After": "inf"}, None),
+        ({"Retry-After": "1e3"}, None),
+        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": ""}, None),
+        ({"Retry-After": "٣"}, None),
+        ({"Retry-After": "Wed, 25 Nov 2026 12:00:30 GMT", "Date": NOON}, 30.0),
+        ({"Retry-After": "Wed, 25 Nov 2026 12:00:30 -0000", "Date": NOON}, 30.0),
+        ({"Retry-After": "Wednesday, 25-Nov-26 12:00:30 GMT", "Date": NOON}, 30.0),
+        ({"Retry-After": "Wed, 25 Nov 2026 11:00:00 GMT", "Date": NOON}, 0.0),
+        ({"Retry-After": "Wed, 25 Nov 2026 12:01:00 GMT"}, 50.0),
+        ({"Retry-After": "Wed, 25 Nov 2026 12:01:00 GMT", "Date": "nonsense"}, 50.0),
+        ({"Retry-After": "Wed, 99 Nov 2026 12:01:00 GMT", "Date": NOON}, None),
+    ],
+)
+def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
+    # This machine's clock is 10 s past noon; only where the answer has no Date does it count.
+    assert parse_retry_after(CIMultiDict(headers), lambda: NOON_EPOCH + 10) == seconds
+
+
+@given(st.text(), st.text())
+def test_any_retry_after_is_understood_or_ignored(value: str, date: str) -> None:
+    seconds = parse_retry_after({"Retry-After": value, "Date": date})
+    assert seconds is None or seconds >= 0
+
+
+@pytest.mark.parametrize(
+    ("headers", "notice"),
+    [
+        ({}, None),
+        ({"Content-Type": "application/json"}, None),
+        ({"Deprecation": "true"}, "Deprecation: true"),
+        ({"Deprecation": "@1795608000"}, "Deprecation: 2026-11-25 12:00 UTC"),
+        ({"sunset": NOON}, f"Sunset: {NOON}"),
+        (
+            {"Deprecation": "@1795608000", "Sunset": NOON},
+            f"Deprecation: 2026-11-25 12:00 UTC; Sunset: {NOON}",
+        ),
+        ({"Deprecation": "@99999999999999999"}, "Deprecation: @99999999999999999"),
+    ],
+)
+def test_deprecation_notice(headers: dict[str, str], notice: str | None) -> None:
+    assert deprecation_notice(CIMultiDict(headers)) == notice
+
+
+def test_a_reply_can_be_quoted_without_the_key() -> None:
+    key = "1f2e3d4c-0000-1111-2222-333344445555"
+    leaky = reply(500, f"echo {key}".encode(), X_Request_Id=key, Location=f"/?{key}")
+    clean = leaky.without(ApiKey(key))
+    assert key not in f"{clean} {clean.body!r} {dict(clean.headers)}"
+    assert clean.headers["x-request-id"] == "[api key]"
