@@ -68,7 +68,10 @@ class BulkRun:
     ) -> AsyncGenerator[list[asyncio.Task[None]], None]:
         """The workers at work; however the block is left, they have ended then."""
         self.bind()
-        tasks = [asyncio.create_task(work()) for _ in range(self.workers)]
+        tasks = [
+            asyncio.create_task(work(), name=f"lucca-bulk-worker-{number}")
+            for number in range(1, self.workers + 1)
+        ]
         try:
             yield tasks
         finally:

@@ -167,4 +167,4 @@ def _checked(given: object) -> int | InvalidIdError:
     try:
         return check_id(given)
     except InvalidIdError as error:
-        return error
+        return error.with_traceback(None)

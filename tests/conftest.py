@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping
 
 import pytest
 import pytest_asyncio
+import trustme
 from hypothesis import HealthCheck, settings
 
 from .virtual_time import VirtualTimeLoop, assert_no_task_is_left
@@ -32,3 +34,17 @@ def pytest_asyncio_loop_factories(
 async def no_task_outlives_its_test() -> AsyncGenerator[None, None]:
     yield
     await assert_no_task_is_left()
+
+
+@pytest.fixture(scope="session")
+def self_signed(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
+    """A server's TLS context that no client trusts."""
+    folder = tmp_path_factory.mktemp("tls")
+    certificate, key = folder / "cert.pem", folder / "key.pem"
+    ca = trustme.CA()
+    issued = ca.issue_cert("127.0.0.1")
+    issued.private_key_pem.write_to_path(key)
+    issued.cert_chain_pems[0].write_to_path(certificate)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context

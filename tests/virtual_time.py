@@ -28,7 +28,8 @@ class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[misc, valid-t
     def select(self, timeout: float | None = None) -> Any:
         if timeout is None or timeout <= 0:
             return super().select(timeout)
-        ready = super().select(0) or super().select(min(timeout, _GRACE))
+        only_the_loops_own_pipe = len(self.get_map()) == 1
+        ready = super().select(0 if only_the_loops_own_pipe else min(timeout, _GRACE))
         if not ready:
             self.now += timeout
         return ready

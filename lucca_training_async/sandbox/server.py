@@ -152,7 +152,8 @@ class Sandbox:
         return answer
 
     def _refusal(self, request: web.Request, arrival: Arrival) -> web.Response | None:
-        if self._window is not None and (seconds := self._window.refused_for(arrival.at)):
+        seconds = None if self._window is None else self._window.refused_for(arrival.at)
+        if seconds is not None:
             return problem(
                 429,
                 "The budget is spent.",

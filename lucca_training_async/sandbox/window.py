@@ -19,14 +19,14 @@ class SlidingWindow:
         self._limit = limit
         self._admitted_at: deque[float] = deque()
 
-    def refused_for(self, now: float) -> float:
-        """Count an arrival: 0.0 if it is admitted, else the seconds until one would be."""
+    def refused_for(self, now: float) -> float | None:
+        """Count an arrival: None if it is admitted, else the seconds until one would be."""
         while self._admitted_at and self._admitted_at[0] <= now - self._limit.period:
             self._admitted_at.popleft()
         if len(self._admitted_at) >= self._limit.requests:
             return self._admitted_at[0] + self._limit.period - now
         self._admitted_at.append(now)
-        return 0.0
+        return None
 
 
 def busiest_window(times: Sequence[float], period: float) -> int:
