@@ -28,17 +28,20 @@ def check_id(value: object) -> int:
         hint = "; convert it with int()" if _looks_like_int(value) else ""
         raise InvalidIdError(f"an id is an int from 1 to {MAX_ID}, not {describe(value)}{hint}")
     if not 1 <= value <= MAX_ID:
-        raise InvalidIdError(f"an id is an int from 1 to {MAX_ID}, not {describe(value)}")
+        raise InvalidIdError(f"an id is an int from 1 to {MAX_ID}, not {_shown(value)}")
     return operator.index(value)
 
 
 def describe(value: object) -> str:
     """Type and value, short, whatever a caller may have put among the ids."""
+    return f"{type(value).__name__} {_shown(value)}"
+
+
+def _shown(value: object) -> str:
     try:
-        text = reprlib.repr(value)
+        return reprlib.repr(value)
     except Exception:  # somebody's __repr__, or an int of more digits than Python will print
-        text = "(not printable)"
-    return f"{type(value).__name__} {text}"
+        return "(not printable)"
 
 
 def _looks_like_int(value: object) -> bool:

@@ -29,12 +29,14 @@ _DELAY_SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?", re.ASCII)
 class Reply:
     """A complete HTTP answer; its connection has already been given back.
 
-    ``headers`` is looked up case-insensitively (aiohttp's multidict, or a test's).
+    ``headers`` is looked up case-insensitively (aiohttp's multidict, or a test's). Neither
+    they nor the body are in the repr, which crash reports show of a frame's variables: a
+    server may have echoed the API key in them.
     """
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    body: bytes = attrs.field(repr=False)
     url: URL
 
     def without(self, key: ApiKey) -> Reply:
@@ -67,7 +69,7 @@ def response_error(reply: Reply, *, attempts: int) -> ResponseError:
         attempts: How many requests were sent for this call, this one included.
     """
     problem = parse_problem(reply.body)
-    message = f"{_status_line(reply.status)} for {reply.url}"
+    message = _status_line(reply.status)
     if 300 <= reply.status < 400:
         location = reply.headers.get("Location", "nowhere")
         message += f": a redirect to {location!r}, and redirects are not followed"
@@ -75,6 +77,7 @@ def response_error(reply: Reply, *, attempts: int) -> ResponseError:
         message += f": {problem}"
     elif reply.body:
         message += f": {reply.excerpt}"
+    message += f" [{reply.url}]"
     retry_after = parse_retry_after(reply.headers)
     if retry_after is not None:
         message += f" (retry after {retry_after:g} s)"

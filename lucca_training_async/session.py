@@ -123,7 +123,7 @@ class SessionManager:
             transient = not isinstance(error, aiohttp.ClientConnectorCertificateError)
             reason = _told(error)
         return kind(
-            f"no answer from {url}: {self._api_key.redact(reason)}",
+            f"no answer: {self._api_key.redact(reason)} [{url}]",
             url=str(url),
             attempts=attempt,
             transient=transient,

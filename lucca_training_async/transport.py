@@ -272,8 +272,8 @@ class Transport:
 
 def _still_paused(call: _Call, seconds: float) -> RateLimitedError:
     return RateLimitedError(
-        f"not sent: {call.url} must wait {seconds:.0f} s more, as Lucca asked in answer "
-        "to an earlier request (429 Too Many Requests)",
+        f"not sent: Lucca answered 429 to an earlier request and asks to wait {seconds:.0f} s "
+        f"more [{call.url}]",
         status=429,
         url=str(call.url),
         retry_after=seconds,

@@ -64,7 +64,7 @@ def _decode(reply: Reply, structure: Callable[[object, type[T]], T], cls: type[T
             reasons = _reasons(error)
     told = "; ".join(f"{path}: {reason}" for path, reason in reasons[:_MAX_REASONS_TOLD])
     raise DecodeError(
-        f"the answer of {reply.url} is not a {cls.__name__}: {told}; it begins {reply.excerpt!r}",
+        f"the answer is not a {cls.__name__}: {told} [{reply.url}]; it begins {reply.excerpt!r}",
         path=reasons[0][0],
         excerpt=reply.excerpt,
         url=str(reply.url),

@@ -189,7 +189,7 @@ async def test_while_a_long_429_lasts_calls_fail_at_once_and_send_nothing() -> N
         with pytest.raises(RateLimitedError):
             await on.trainings.get(5)
         await asyncio.sleep(600)
-        with pytest.raises(RateLimitedError, match="not sent: .* 3000 s more") as caught:
+        with pytest.raises(RateLimitedError, match="not sent: .* wait 3000 s more") as caught:
             await on.trainings.get(6)
         assert (caught.value.retry_after, caught.value.attempts) == (3000, 0)
         await asyncio.sleep(3000)
@@ -270,7 +270,7 @@ async def test_a_dead_server() -> None:
     async with Sandbox() as sandbox:
         url = sandbox.url
     async with LuccaTrainingClient(url, "key", retry=QUICK) as client:
-        with pytest.raises(LuccaConnectionError, match="no answer from .*Cannot connect") as caught:
+        with pytest.raises(LuccaConnectionError, match="no answer: .*Cannot connect") as caught:
             await client.realized_trainings.get(5)
         assert caught.value.attempts == 5
 

@@ -1,0 +1,218 @@
+"""The client's life: sessions made and borrowed, loops, closing."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import gzip
+import json
+import pickle
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from lucca_training_async import (
+    ConfigurationError,
+    LuccaConnectionError,
+    LuccaTrainingClient,
+    RateLimit,
+    UsageError,
+)
+from lucca_training_async.sandbox import Fault, Sandbox
+from lucca_training_async.sandbox.data import realized_training
+
+from .support import QUICK, stage
+from .virtual_time import run
+
+
+async def test_a_client_made_outside_of_any_loop_belongs_to_the_first_that_uses_it() -> None:
+    async with Sandbox() as sandbox:
+        client = await asyncio.to_thread(LuccaTrainingClient, sandbox.url, sandbox.api_key)
+        async with client:
+            assert (await client.realized_trainings.get(235)).id == 235
+
+
+def test_use_from_another_loop_says_so() -> None:
+    client = LuccaTrainingClient("http://127.0.0.1:9", "key", retry=QUICK)
+
+    async def use() -> None:
+        with pytest.raises(LuccaConnectionError):
+            await client.realized_trainings.get(1)
+
+    async def misuse() -> None:
+        for call in (
+            client.realized_trainings.get(1),
+            client.realized_trainings.get_many([1]),
+            anext(client.realized_trainings.stream([1])),
+            client.__aenter__(),
+        ):
+            with pytest.raises(UsageError, match="another event loop"):
+                await call
+        with pytest.raises(UsageError, match="close the client in the event loop that used it"):
+            await client.aclose()
+
+    with asyncio.Runner() as runner:
+        runner.run(use())
+        run_in_another_loop = asyncio.new_event_loop()
+        try:
+            run_in_another_loop.run_until_complete(misuse())
+        finally:
+            run_in_another_loop.close()
+        runner.run(client.aclose())
+
+
+async def test_a_session_of_another_loop_is_refused() -> None:
+    async def make() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession()
+
+    other = asyncio.new_event_loop()
+    session = await asyncio.to_thread(other.run_until_complete, make())
+    try:
+        client = LuccaTrainingClient("http://127.0.0.1:9", "key", session=session)
+        with pytest.raises(UsageError, match="another event loop"):
+            await client.realized_trainings.get(1)
+    finally:
+        await asyncio.to_thread(other.run_until_complete, session.close())
+        other.close()
+
+
+async def test_closing_is_idempotent_and_final() -> None:
+    async with stage() as on:
+        await on.trainings.get(1)
+        await asyncio.gather(on.client.aclose(), on.client.aclose())
+        await on.client.aclose()
+        assert repr(on.client).endswith(" closed>")
+        for call in (on.trainings.get(1), on.trainings.get_many([1]), on.client.__aenter__()):
+            with pytest.raises(UsageError, match="this client is closed"):
+                await call
+
+
+async def test_a_client_never_used_closes_too() -> None:
+    client = LuccaTrainingClient("acme.ilucca.net", "key")
+    await client.aclose()
+    with pytest.raises(UsageError, match="closed"):
+        await client.realized_trainings.get(1)
+
+
+async def test_closing_fails_the_calls_that_wait() -> None:
+    async with stage(rate_limit=RateLimit(1, 60.0)) as on:
+        await on.trainings.get(1)
+        waiting = asyncio.create_task(on.trainings.get(2))
+        await asyncio.sleep(1)
+        await on.client.aclose()
+        with pytest.raises(UsageError, match="closed"):
+            await waiting
+
+
+async def test_closing_ends_the_calls_under_way() -> None:
+    async with stage() as on:
+        on.sandbox.inject(Fault.slow(60))
+        call = asyncio.create_task(on.trainings.get(1))
+        await asyncio.sleep(1)
+        await on.client.aclose()
+        with pytest.raises((UsageError, LuccaConnectionError)):
+            await call
+
+
+async def test_a_given_session_is_used_and_left_open() -> None:
+    async with aiohttp.ClientSession() as session, Sandbox() as sandbox:
+        for _ in range(2):
+            async with LuccaTrainingClient(sandbox.url, sandbox.api_key, session=session) as client:
+                assert (await client.realized_trainings.get(235)).id == 235
+            assert not session.closed
+
+
+async def test_a_given_session_that_is_closed_says_so() -> None:
+    async with Sandbox() as sandbox:
+        session = aiohttp.ClientSession()
+        client = LuccaTrainingClient(sandbox.url, sandbox.api_key, session=session)
+        await session.close()
+        with pytest.raises(UsageError, match="aiohttp session given to this client is closed"):
+            await client.realized_trainings.get(1)
+        with pytest.raises(UsageError, match="aiohttp session given to this client is closed"):
+            await client.realized_trainings.get_many([1])
+
+
+async def test_the_settings_of_a_given_session_change_nothing() -> None:
+    seen: list[str] = []
+
+    async def middleware(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        seen.append(request.url.path)
+        return await handler(request)
+
+    session = aiohttp.ClientSession(
+        base_url="https://elsewhere.example/",
+        headers={"Authorization": "Bearer other", "X-Mine": "kept"},
+        raise_for_status=True,
+        timeout=aiohttp.ClientTimeout(total=0.001),
+        middlewares=(middleware,),
+    )
+    async with session, stage(session=session) as on:
+        on.sandbox.inject(Fault.slow(3), Fault.internal_error())
+        assert (await on.trainings.get(235)).id == 235
+        assert (await on.trainings.get(236)).id == 236
+        assert len(seen) == 3
+
+
+async def test_a_session_that_does_not_decompress_gets_plain_answers() -> None:
+    asked: list[str | None] = []
+
+    async def answer(request: web.Request, _: web.Response) -> web.StreamResponse:
+        asked.append(request.headers.get("Accept-Encoding"))
+        body = json.dumps(realized_training(5)).encode()
+        if asked[-1] == "identity":
+            return web.Response(body=body)
+        return web.Response(body=gzip.compress(body), headers={"Content-Encoding": "gzip"})
+
+    for decompress in (True, False):
+        session = aiohttp.ClientSession(auto_decompress=decompress)
+        async with session, stage(session=session) as on:
+            on.sandbox.inject(Fault("compressed", answer))
+            assert (await on.trainings.get(5)).id == 5
+    assert asked[0] != "identity"
+    assert asked[1] == "identity"
+
+
+async def test_a_session_with_default_auth_is_refused() -> None:
+    with pytest.warns(DeprecationWarning):
+        session = aiohttp.ClientSession(auth=aiohttp.BasicAuth("user", "hunter2"))
+    async with session:
+        with pytest.raises(ConfigurationError, match="default 'auth'") as caught:
+            LuccaTrainingClient("acme.ilucca.net", "key", session=session)
+        assert "hunter2" not in str(caught.value)
+
+
+def test_a_plain_with_says_what_to_write() -> None:
+    client = LuccaTrainingClient("acme.ilucca.net", "key")
+    with pytest.raises(UsageError, match="async with"), client:
+        pass
+
+
+@pytest.mark.parametrize("duplicate", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_client_is_not_pickled_or_copied(duplicate: Any) -> None:
+    with pytest.raises(TypeError, match="can't be pickled or copied"):
+        duplicate(LuccaTrainingClient("acme.ilucca.net", "key"))
+
+
+@pytest.mark.real_time
+async def test_everything_works_on_an_ordinary_loop_too() -> None:
+    limit = RateLimit(20, 0.2)
+    async with Sandbox(rate_limit=limit) as sandbox:
+        sandbox.inject(Fault.drop(), Fault.internal_error(), Fault.truncate())
+        settings: dict[str, Any] = {"rate_limit": limit, "retry": QUICK}
+        async with LuccaTrainingClient(sandbox.url, sandbox.api_key, **settings) as client:
+            result = await client.realized_trainings.get_many(range(1, 101))
+        assert len(result.items) == 100
+        assert sandbox.busiest_window() <= 20
+
+
+def test_two_clients_in_two_loops_one_after_the_other() -> None:
+    async def main() -> int:
+        async with stage() as on:
+            return len((await on.trainings.get_many(range(1, 21))).items)
+
+    assert [run(main()), run(main())] == [20, 20]
