@@ -66,9 +66,9 @@ async def test_the_whole_budget_is_used() -> None:
 async def test_every_retry_takes_a_slot() -> None:
     async with stage(lucca(), rate_limit=BUDGET) as on:
         draw = random.Random(3)
-        faults = [Fault.internal_error, Fault.drop, Fault.truncate, lambda: Fault.slow(20)]
+        faults = [Fault.internal_error(), Fault.drop(), Fault.truncate(), Fault.slow(20)]
         for id in range(1, 201):
-            on.sandbox.inject(*(draw.choice(faults)() for _ in range(draw.randrange(4))), id=id)
+            on.sandbox.inject(*draw.choices(faults, k=draw.randrange(4)), id=id)
         result = await on.trainings.get_many(range(1, 201))
         assert len(result.items) == 200
         assert result.stats.retries > 100

@@ -73,7 +73,7 @@ def result(items: Sequence[int], missing: Sequence[int], failed: Sequence[int]) 
 @contextmanager
 def python(*args: str) -> Generator[subprocess.Popen[str], None, None]:
     """A Python process that doesn't outlive the test."""
-    with subprocess.Popen(  # noqa: S603
+    with subprocess.Popen(
         [sys.executable, *args],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -258,11 +258,11 @@ class TestSandbox:
         with python(*command, "sandbox", "--api-key", "other-api-key", "--no-limit") as process:
             printed = lines_until(process, "export LUCCA_API_KEY=")
             url = next(line.split()[1] for line in printed if line.startswith("url "))
-            request = urllib.request.Request(  # noqa: S310
+            request = urllib.request.Request(
                 f"{url}/talent-training/api/v2/realized-trainings/235",
                 headers={"Authorization": "lucca application=other-api-key"},
             )
-            with urllib.request.urlopen(request, timeout=SECONDS) as response:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=SECONDS) as response:
                 assert json.load(response)["id"] == 235
             process.send_signal(ending)
             out, err = process.communicate(timeout=SECONDS)

@@ -94,7 +94,7 @@ def test_every_distinct_id_is_handed_out_once_in_order(given_ids: list[Any], laz
 
     async def main() -> tuple[list[Any], IdSource]:
         source = IdSource(generated() if lazy else iter(given_ids))
-        handed_out = []
+        handed_out: list[Any] = []
         while (taken := await source.next()) is not None:
             handed_out.append(taken)
         return handed_out, source

@@ -7,6 +7,7 @@ import copy
 import gzip
 import json
 import pickle
+import warnings
 from typing import Any
 
 import aiohttp
@@ -178,7 +179,7 @@ async def test_a_session_that_does_not_decompress_gets_plain_answers() -> None:
 
 
 async def test_a_session_with_default_auth_is_refused() -> None:
-    with pytest.warns(DeprecationWarning):
+    with warnings.catch_warnings(action="ignore"):  # newer aiohttp deprecates it
         session = aiohttp.ClientSession(auth=aiohttp.BasicAuth("user", "hunter2"))
     async with session:
         with pytest.raises(ConfigurationError, match="default 'auth'") as caught:

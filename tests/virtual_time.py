@@ -18,7 +18,7 @@ T = TypeVar("T")
 _GRACE = 0.002
 
 
-class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
+class _JumpingSelector(selectors.DefaultSelector):
     """Waits for sockets only as long as nothing else is to be done."""
 
     def __init__(self) -> None:
@@ -59,8 +59,8 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 async def assert_no_task_is_left() -> None:
     # Cancelled tasks need some turns of the loop to end.
     for _ in range(20):
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        if not left:
+        if len(asyncio.all_tasks()) == 1:
             return
         await asyncio.sleep(0)
+    left = asyncio.all_tasks() - {asyncio.current_task()}
     raise AssertionError(f"tasks left running: {left}")

@@ -1,0 +1,27 @@
+"""Sphinx settings."""
+
+from importlib.metadata import version as installed_version
+
+project = "lucca-training-async"
+author = "The lucca-training-async authors"
+copyright = f"2026, {author}"  # noqa: A001
+release = version = installed_version("lucca-training-async")
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+myst_enable_extensions = ["colon_fence"]
+exclude_patterns = ["_build"]
+nitpicky = True
+# Their documentation is not at hand without the internet, so their names can't be links.
+nitpick_ignore_regex = [
+    ("py:.*", r"(aiohttp|asyncio|collections|datetime|decimal|typing|enum)\..*")
+]
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_class_signature = "mixed"
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+
+html_theme = "furo"
+html_title = f"lucca-training-async {release}"

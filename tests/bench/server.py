@@ -1,0 +1,61 @@
+"""The sandbox in a process of its own, so that only the client's work is measured."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+from collections.abc import Generator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from typing import NamedTuple
+
+from lucca_training_async import RateLimit
+from lucca_training_async.sandbox import Arrival, Sandbox
+
+
+class Served(NamedTuple):
+    """A running sandbox, seen from another process."""
+
+    url: str
+    api_key: str
+    pipe: Connection
+
+    def refusals_and_busiest_window(self) -> tuple[int, int]:
+        """How many 429s it has answered, and the most arrivals in a period."""
+        self.pipe.send("report")
+        refusals, busiest = self.pipe.recv()
+        return refusals, busiest
+
+
+@contextmanager
+def served(rate_limit: RateLimit | None) -> Generator[Served, None, None]:
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(
+        target=_serve, args=(theirs, rate_limit), daemon=True
+    )
+    process.start()
+    try:
+        url, api_key = ours.recv()
+        yield Served(url, api_key, ours)
+    finally:
+        ours.send("stop")
+        process.join(10)
+
+
+def _serve(pipe: Connection, rate_limit: RateLimit | None) -> None:
+    async def main() -> None:
+        async with Sandbox(rate_limit=rate_limit) as sandbox:
+            if rate_limit is None:
+                sandbox.arrivals = _Forgetful()
+            pipe.send((sandbox.url, sandbox.api_key))
+            while await asyncio.to_thread(pipe.recv) == "report":
+                refusals = sum(arrival.status == 429 for arrival in sandbox.arrivals)
+                pipe.send((refusals, sandbox.busiest_window()))
+
+    asyncio.run(main())
+
+
+class _Forgetful(list[Arrival]):
+    """A log that a hundred thousand requests don't slow down."""
+
+    def append(self, _: Arrival) -> None: ...

@@ -1,0 +1,76 @@
+"""The examples in README and docs run, and print what is written below them."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+
+import pytest
+from sybil import Example, Sybil
+from sybil.evaluators.python import PythonEvaluator
+from sybil.parsers.markdown import CodeBlockParser
+
+from lucca_training_async.sandbox import Sandbox
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+run_python = PythonEvaluator()
+
+
+def run_and_keep_output(example: Example) -> None:
+    output = io.StringIO()
+    with redirect_stdout(output):
+        run_python(example)
+    example.namespace["output"] = output.getvalue()
+
+
+def compare_with_output(example: Example) -> None:
+    assert str(example.parsed) == example.namespace.pop("output")
+
+
+EXAMPLES = Sybil(
+    parsers=[
+        CodeBlockParser("python", run_and_keep_output),
+        CodeBlockParser("text", compare_with_output),
+    ]
+)
+
+
+@contextmanager
+def sandbox_in_a_thread() -> Generator[Sandbox, None, None]:
+    """The examples call asyncio.run themselves, so the sandbox needs a loop elsewhere."""
+    sandbox = Sandbox(rate_limit=None)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(sandbox.__aenter__(), loop).result(10)
+        try:
+            yield sandbox
+        finally:
+            leave = sandbox.__aexit__(None, None, None)
+            asyncio.run_coroutine_threadsafe(leave, loop).result(10)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_examples(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with sandbox_in_a_thread() as sandbox:
+        monkeypatch.setenv("LUCCA_HOST", sandbox.url)
+        monkeypatch.setenv("LUCCA_API_KEY", sandbox.api_key)
+        for example in EXAMPLES.parse(path).examples():
+            example.evaluate()
+
+
+def test_there_are_examples() -> None:
+    counts = {path.name: len(list(EXAMPLES.parse(path).examples())) for path in DOCUMENTS}
+    assert counts["README.md"] >= 4
+    assert counts["bulk.md"] >= 6

@@ -1,0 +1,68 @@
+"""Promises of the repository itself: its commands, its layout, its imports."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import lucca_training_async
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_ci_runs_the_readmes_test_command() -> None:
+    (command,) = re.findall(r"^python3 -m venv .*pytest$", README, re.MULTILINE)
+    assert command in (ROOT / ".ci" / "run").read_text().splitlines()
+
+
+def test_the_core_depends_on_four_packages() -> None:
+    names = [re.split(r"[><=]", dependency)[0] for dependency in PROJECT["dependencies"]]
+    assert names == ["aiohttp", "attrs", "cattrs", "tenacity"]
+
+
+def test_the_core_imports_without_any_extra() -> None:
+    code = """
+import sys
+for name in ("rich", "fastapi", "hypothesis"):
+    sys.modules[name] = None
+import lucca_training_async, lucca_training_async.sandbox
+assert "lucca_training_async.cli" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=60)
+
+
+def test_the_public_names_of_the_issue_are_there() -> None:
+    promised = """
+        LuccaTrainingClient RealizedTraining TrainingSummary TrainingLevel RetryPolicy RateLimit
+        Timeouts Outcome BulkResult LuccaError ConfigurationError InvalidIdError
+        LuccaConnectionError LuccaTimeoutError ResponseError BadRequestError AuthenticationError
+        PermissionDeniedError NotFoundError RateLimitedError ServerError DecodeError
+    """.split()
+    assert set(promised) <= set(lucca_training_async.__all__)
+    assert sorted(lucca_training_async.__all__) == lucca_training_async.__all__
+    for name in lucca_training_async.__all__:
+        assert getattr(lucca_training_async, name) is not None
+
+
+def test_the_version_is_the_packages() -> None:
+    assert lucca_training_async.__version__ == PROJECT["version"]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "lucca_training_async").rglob("*.py")), ids=str)
+def test_every_file_is_small_and_says_why_it_exists(path: Path) -> None:
+    text = path.read_text()
+    assert text.startswith('"""')
+    assert len(text.splitlines()) <= 350
+
+
+def test_every_file_of_the_documentation_is_reachable() -> None:
+    toctree = re.findall(r"^\w+$", (ROOT / "docs" / "index.md").read_text(), re.MULTILINE)
+    pages = {path.stem for path in (ROOT / "docs").glob("*.md")} - {"index"}
+    assert pages <= set(toctree)
