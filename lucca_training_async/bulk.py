@@ -17,7 +17,6 @@ from collections.abc import (
 )
 from contextlib import asynccontextmanager
 from inspect import iscoroutinefunction
-from types import TracebackType
 from typing import Any, Self, cast
 
 import attrs
@@ -148,12 +147,7 @@ class OutcomeStream:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:

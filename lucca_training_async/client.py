@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from types import TracebackType
 from typing import Any, NoReturn, Self
 
 import aiohttp
@@ -36,7 +35,8 @@ class LuccaTrainingClient:
         retry: What is retried, and for how long.
         rate_limit: This client's share of the tenant's request budget; None for no limit
             of our own (a 429 still pauses the client).
-        max_concurrency: How many requests may be under way at once.
+        max_concurrency: How many requests may be under way at once; no more than the
+            connector of a given session allows.
         allow_any_host: Accept a host outside the patterns that Lucca documents.
 
     Attributes:
@@ -125,12 +125,7 @@ class LuccaTrainingClient:
         self._transport.bind()
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     def __enter__(self) -> NoReturn:

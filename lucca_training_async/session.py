@@ -45,12 +45,12 @@ class SessionManager:
         api_key: ApiKey,
         session: aiohttp.ClientSession | None,
         timeouts: Timeouts,
-        max_connections: int,
+        max_concurrency: int,
     ) -> None:
+        self.max_concurrency = max_concurrency
         self._api_key = api_key
         self._session = session
         self._owned = session is None
-        self._max_connections = max_connections
         self._timeout = aiohttp.ClientTimeout(
             total=timeouts.total, sock_connect=timeouts.connect, sock_read=timeouts.read
         )
@@ -62,6 +62,11 @@ class SessionManager:
             self._adopt(session)
 
     def _adopt(self, session: aiohttp.ClientSession) -> None:
+        # Waiting for a connection of a smaller pool would count against the timeout.
+        limits = (
+            [session.connector.limit, session.connector.limit_per_host] if session.connector else []
+        )
+        self.max_concurrency = min([self.max_concurrency, *filter(None, limits)])
         # Middlewares given with a request replace the session's own; aiohttp has no public
         # way to read them back.
         self._middlewares = (*getattr(session, "_middlewares", ()), _never_resend)
@@ -99,7 +104,7 @@ class SessionManager:
         self._loop = loop
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._max_connections),
+                connector=aiohttp.TCPConnector(limit=self.max_concurrency),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
 

@@ -75,12 +75,12 @@ class Transport:
         rate_limit: RateLimit | None,
         max_concurrency: int,
     ) -> None:
-        self.max_concurrency = max_concurrency
         self._base_url = base_url
         self._api_key = api_key
         self._session = SessionManager(
-            api_key=api_key, session=session, timeouts=timeouts, max_connections=max_concurrency
+            api_key=api_key, session=session, timeouts=timeouts, max_concurrency=max_concurrency
         )
+        self.max_concurrency = self._session.max_concurrency
         self._policy = retry
         self._rate_limit = rate_limit
         self._throttle: Throttle | None = None

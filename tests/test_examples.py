@@ -53,7 +53,7 @@ def sandbox_in_a_thread() -> Generator[Sandbox, None, None]:
         try:
             yield sandbox
         finally:
-            leave = sandbox.__aexit__(None, None, None)
+            leave = sandbox.__aexit__()
             asyncio.run_coroutine_threadsafe(leave, loop).result(10)
     finally:
         loop.call_soon_threadsafe(loop.stop)

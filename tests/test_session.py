@@ -159,6 +159,18 @@ async def test_the_settings_of_a_given_session_change_nothing() -> None:
         assert len(seen) == 3
 
 
+@pytest.mark.parametrize(("limit", "limit_per_host"), [(2, 0), (0, 2)])
+async def test_waiting_for_a_connection_of_a_small_pool_is_no_timeout(
+    limit: int, limit_per_host: int
+) -> None:
+    connector = aiohttp.TCPConnector(limit=limit, limit_per_host=limit_per_host)
+    session = aiohttp.ClientSession(connector=connector)
+    unhurried = Sandbox(rate_limit=None, downlink=lambda: 10.0)
+    async with session, stage(unhurried, session=session) as on:
+        result = await on.trainings.get_many(range(1, 9))
+        assert (len(result.items), result.stats.retries) == (8, 0)
+
+
 async def test_a_session_that_does_not_decompress_gets_plain_answers() -> None:
     asked: list[str | None] = []
 

@@ -7,7 +7,6 @@ import json
 import math
 from collections import defaultdict, deque
 from collections.abc import Callable, Container
-from types import TracebackType
 from typing import Self
 
 import attrs
@@ -123,12 +122,7 @@ class Sandbox:
         self._runner = runner
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
