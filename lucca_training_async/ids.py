@@ -102,8 +102,8 @@ class IdSource:
     """
 
     def __init__(self, ids: Iterable[object] | AsyncIterable[object]) -> None:
-        self.taken = 0
-        self.duplicates = 0
+        self.taken: int = 0
+        self.duplicates: int = 0
         self.failure: Exception | None = None
         self._sync: Iterator[object] | None = None
         self._async: AsyncIterator[object] | None = None

@@ -26,9 +26,9 @@ class Run:
     """
 
     def __init__(self) -> None:
-        self.requests = 0
-        self.retries = 0
-        self.waited = 0.0
+        self.requests: int = 0
+        self.retries: int = 0
+        self.waited: float = 0.0
         self.stopped: LuccaError | None = None
         self._waits: set[asyncio.Timeout] = set()
         self._admissions_awaited = 0

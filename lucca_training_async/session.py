@@ -47,7 +47,7 @@ class SessionManager:
         timeouts: Timeouts,
         max_concurrency: int,
     ) -> None:
-        self.max_concurrency = max_concurrency
+        self.max_concurrency: int = max_concurrency
         self._api_key = api_key
         self._session = session
         self._owned = session is None

@@ -31,7 +31,7 @@ from .session import SessionManager, closed_error
 from .throttle import Fate, PauseTooLongError, RateLimit, Throttle
 
 T = TypeVar("T")
-logger = logging.getLogger("lucca_training_async")
+logger: logging.Logger = logging.getLogger("lucca_training_async")
 
 
 @attrs.define(eq=False)
@@ -80,7 +80,7 @@ class Transport:
         self._session = SessionManager(
             api_key=api_key, session=session, timeouts=timeouts, max_concurrency=max_concurrency
         )
-        self.max_concurrency = self._session.max_concurrency
+        self.max_concurrency: int = self._session.max_concurrency
         self._policy = retry
         self._rate_limit = rate_limit
         self._throttle: Throttle | None = None

@@ -28,6 +28,7 @@ from .support import QUICK, stage
 from .virtual_time import run
 
 
+@pytest.mark.real_time
 async def test_a_client_made_outside_of_any_loop_belongs_to_the_first_that_uses_it() -> None:
     async with Sandbox() as sandbox:
         client = await asyncio.to_thread(LuccaTrainingClient, sandbox.url, sandbox.api_key)
@@ -64,6 +65,7 @@ def test_use_from_another_loop_says_so() -> None:
         runner.run(client.aclose())
 
 
+@pytest.mark.real_time
 async def test_a_session_of_another_loop_is_refused() -> None:
     async def make() -> aiohttp.ClientSession:
         return aiohttp.ClientSession()
