@@ -12,17 +12,14 @@ from collections.abc import (
     AsyncGenerator,
     Awaitable,
     Callable,
-    Coroutine,
-    Sized,
 )
-from contextlib import asynccontextmanager
 from inspect import iscoroutinefunction
 from typing import Any, Self, cast
 
 import attrs
 
 from .errors import AuthenticationError, InvalidIdError, LuccaError, UsageError
-from .ids import IdSource, TakenId, check_ids
+from .ids import IdSource, TakenId, check_ids, length_of
 from .models import RealizedTraining
 from .outcomes import BulkResult, BulkStats, Outcome
 from .run import Run
@@ -43,6 +40,7 @@ class BulkRun:
     """
 
     source: IdSource
+    total: int | None
     fetch: Fetch
     workers: int
     bind: Callable[[], object]
@@ -52,31 +50,15 @@ class BulkRun:
     def of(cls, ids: object, fetch: Fetch, *, workers: int, bind: Callable[[], object]) -> BulkRun:
         """A run over ``ids``, with no more workers than there are ids."""
         source = check_ids(ids)
-        if isinstance(source, Sized):
-            workers = max(1, min(workers, len(source)))
-        return cls(IdSource(source), fetch, workers, bind)
+        total = length_of(source)
+        if total is not None:
+            workers = max(1, min(workers, total))
+        return cls(IdSource(source), total, fetch, workers, bind)
 
     async def work(self, deliver: Deliver) -> None:
         """What each worker does: bring outcomes until the source is empty."""
         while (taken := await self.source.next()) is not None:
             await deliver(taken.position, await self._outcome(taken))
-
-    @asynccontextmanager
-    async def staffed(
-        self, work: Callable[[], Coroutine[Any, Any, None]]
-    ) -> AsyncGenerator[list[asyncio.Task[None]], None]:
-        """The workers at work; however the block is left, they have ended then."""
-        self.bind()
-        tasks = [
-            asyncio.create_task(work(), name=f"lucca-bulk-worker-{number}")
-            for number in range(1, self.workers + 1)
-        ]
-        try:
-            yield tasks
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _outcome(self, taken: TakenId) -> Outcome:
         checked = taken.checked
@@ -95,7 +77,33 @@ class BulkRun:
             return Outcome(checked, error=error.with_traceback(None))
 
 
-async def collect(bulk: BulkRun, total: int | None, on_progress: OnProgress | None) -> BulkResult:
+class _Workers:
+    """The tasks of a run, as a context: however it is left, they have ended then.
+
+    Not an ``asynccontextmanager``: at shutdown the event loop closes every async generator
+    on its own account, this one inside ``_outcomes`` included, in whatever order.
+    """
+
+    def __init__(self, bulk: BulkRun, deliver: Deliver) -> None:
+        self._bulk = bulk
+        self._deliver = deliver
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> list[asyncio.Task[None]]:
+        self._bulk.bind()
+        self._tasks = [
+            asyncio.create_task(self._bulk.work(self._deliver), name=f"lucca-bulk-worker-{number}")
+            for number in range(1, self._bulk.workers + 1)
+        ]
+        return self._tasks
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def collect(bulk: BulkRun, on_progress: OnProgress | None) -> BulkResult:
     """Run to the end and sort the outcomes."""
     if iscoroutinefunction(on_progress):
         raise TypeError("on_progress must be a plain function, not a coroutine function")
@@ -109,15 +117,15 @@ async def collect(bulk: BulkRun, total: int | None, on_progress: OnProgress | No
         delivered.append((position, outcome))
         if on_progress is not None:
             accounted_for = len(delivered) + bulk.source.duplicates
-            on_progress(accounted_for, total)
+            on_progress(accounted_for, bulk.total)
 
-    async with bulk.staffed(lambda: bulk.work(deliver)) as workers:
+    async with _Workers(bulk, deliver) as workers:
         await asyncio.gather(*workers)
     if bulk.source.failure is not None:
         raise bulk.source.failure
     # The last ids may be duplicates, which no outcome follows.
     if on_progress is not None and accounted_for != bulk.source.taken:
-        on_progress(bulk.source.taken, total)
+        on_progress(bulk.source.taken, bulk.total)
     delivered.sort(key=lambda pair: pair[0])
     run = bulk.run
     return BulkResult.of(
@@ -161,27 +169,25 @@ async def _outcomes(bulk: BulkRun) -> AsyncGenerator[Outcome, None]:
     The event loop closes an async generator that its consumer has forgotten. For that to
     work, the workers hold no reference to it: they know the queue only.
     """
-    ready: asyncio.Queue[Outcome | Exception | None] = asyncio.Queue(bulk.workers)
+    ready: asyncio.Queue[Outcome | asyncio.Task[None]] = asyncio.Queue()
+    room = asyncio.Semaphore(bulk.workers)
 
     async def deliver(_: int, outcome: Outcome) -> None:
-        await ready.put(outcome)
+        await room.acquire()
+        ready.put_nowait(outcome)
 
-    async def work() -> None:
-        try:
-            await bulk.work(deliver)
-        except Exception as error:  # a fault of this package: the consumer must hear of it
-            await ready.put(error)
-        await ready.put(None)
-
-    async with bulk.staffed(work) as workers:
+    async with _Workers(bulk, deliver) as workers:
+        for worker in workers:
+            # However it ends: a worker that somebody cancels must not be waited for.
+            worker.add_done_callback(ready.put_nowait)
         working = len(workers)
         while working:
-            outcome = await ready.get()
-            if outcome is None:
+            ended_or_outcome = await ready.get()
+            if isinstance(ended_or_outcome, asyncio.Task):
                 working -= 1
-            elif isinstance(outcome, Exception):
-                raise outcome
+                ended_or_outcome.result()
             else:
-                yield outcome
+                room.release()
+                yield ended_or_outcome
     if bulk.source.failure is not None:
         raise bulk.source.failure

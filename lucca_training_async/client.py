@@ -67,7 +67,6 @@ class LuccaTrainingClient:
             _check_type("rate_limit", rate_limit, RateLimit)
         if session is not None:
             _check_type("session", session, aiohttp.ClientSession)
-            _check_session(session)
         if not is_int(max_concurrency) or max_concurrency < 1:
             raise ConfigurationError(
                 f"max_concurrency must be an int of at least 1, not {max_concurrency!r}"
@@ -152,12 +151,4 @@ def _check_type(name: str, value: object, expected: type[Any]) -> None:
     if not isinstance(value, expected):
         raise ConfigurationError(
             f"{name} must be a {expected.__name__}, not {type(value).__name__}"
-        )
-
-
-def _check_session(session: aiohttp.ClientSession) -> None:
-    if session.auth is not None:
-        raise ConfigurationError(
-            "the session has a default 'auth', which aiohttp refuses to combine with "
-            "Lucca's Authorization header"
         )

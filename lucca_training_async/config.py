@@ -13,10 +13,14 @@ from ._validators import optional_positive_seconds
 from .errors import ConfigurationError
 
 # Lucca's developer documentation, "Hosts": production, test and demo accounts, and sandboxes.
-_LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _LUCCA_HOST = re.compile(
     rf"{_LABEL}\.ilucca(?:-test|-demo)?\.(?:net|ch)"
-    rf"|{_LABEL}\.sandbox\.(?:eu1|eu2|ch1)\.luccasoftware\.com"
+    rf"|{_LABEL}-{_LABEL}\.sandbox\.(?:eu1|eu2|ch1)\.luccasoftware\.com"
+)
+# RFC 1035, section 2.3.4, for the lengths; an underscore is found in private networks.
+_ANY_HOST = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9_][a-z0-9_-]{0,62}(?:\.[a-z0-9_][a-z0-9_-]{0,62})*|[0-9a-f:.]*:[0-9a-f:.]*"
 )
 _HEADER_PREFIX = "lucca application="
 _SHORTEST_SECRET = 8
@@ -51,8 +55,8 @@ class ApiKey:
     def __init__(self, key: object) -> None:
         checked = _checked_key(key)
         self._header = _HEADER_PREFIX + checked
-        # A shorter key is no secret (Lucca's are GUIDs), and cutting it out would garble
-        # what has nothing to do with it.
+        # Nobody's secret is shorter than that, and cutting it out would garble text that
+        # has nothing to do with it.
         self._redactable = checked if len(checked) >= _SHORTEST_SECRET else ""
 
     def header(self) -> str:
@@ -118,17 +122,19 @@ def base_url(host: object, *, allow_any_host: bool = False) -> URL:
         raise ConfigurationError("the host must not hold a user name or password")
     if url.raw_path not in ("", "/") or url.raw_query_string or url.raw_fragment:
         raise ConfigurationError("the host must not hold a path, query or fragment")
-    if not name or not re.fullmatch(r"[a-z0-9.-]+|[0-9a-f:.]+", name):
+    if not name or not _ANY_HOST.fullmatch(name):
         raise ConfigurationError("the host is not a valid host or URL")
 
     loopback = _is_loopback(name)
     if url.scheme != "https" and not (url.scheme == "http" and loopback):
         raise ConfigurationError(
-            f"{url.scheme}:// is refused for {name!r}: the API key travels over https only"
+            f"{url.scheme}:// is refused: but for loopback, the API key travels over https only"
         )
     if not (loopback or allow_any_host or _LUCCA_HOST.fullmatch(name)):
+        # A name without a dot is no host, but perhaps the key: the arguments are swapped.
+        told = repr(name) if "." in name else "this"
         raise ConfigurationError(
-            f"{name!r} is not a host that Lucca documents (such as 'acme.ilucca.net' or "
+            f"{told} is not a host that Lucca documents (such as 'acme.ilucca.net' or "
             "'acme-trial.sandbox.eu1.luccasoftware.com'); pass allow_any_host=True if it is right"
         )
     return URL.build(scheme=url.scheme, host=name, port=port)

@@ -19,6 +19,7 @@ from .config import ApiKey
 from .errors import ERROR_BY_STATUS, ProblemDetails, ResponseError, ServerError
 
 _EXCERPT_CHARACTERS = 120
+_MESSAGE_CHARACTERS = 500
 # Lucca's documentation names no request id header: these are the customary ones.
 _REQUEST_ID_HEADERS = ("X-Request-Id", "X-Correlation-Id", "Request-Id")
 # RFC 9110 asks for whole seconds; a fraction is understood too.
@@ -61,20 +62,22 @@ def is_success(status: int) -> bool:
     return 200 <= status < 300
 
 
-def response_error(reply: Reply, *, attempts: int) -> ResponseError:
+def response_error(reply: Reply, *, attempts: int, key: ApiKey) -> ResponseError:
     """The exception for an answer that is no success.
 
     Args:
         reply: The answer.
         attempts: How many requests were sent for this call, this one included.
+        key: Never to be quoted, should the other side have echoed it.
     """
-    problem = parse_problem(reply.body)
+    reply = reply.without(key)
+    problem = parse_problem(reply.body, key.redact)
     message = _status_line(reply.status)
-    if 300 <= reply.status < 400:
-        location = reply.headers.get("Location", "nowhere")
+    if 300 <= reply.status < 400 and "Location" in reply.headers:
+        location = _cut(reply.headers["Location"])
         message += f": a redirect to {location!r}, and redirects are not followed"
     elif problem is not None and str(problem):
-        message += f": {problem}"
+        message += f": {_cut(str(problem))}"
     elif reply.body:
         message += f": {reply.excerpt}"
     message += f" [{reply.url}]"
@@ -97,6 +100,11 @@ def response_error(reply: Reply, *, attempts: int) -> ResponseError:
     )
 
 
+def _cut(text: str) -> str:
+    """Short enough for a message; the whole is in the error's attributes."""
+    return text if len(text) <= _MESSAGE_CHARACTERS else text[: _MESSAGE_CHARACTERS - 1] + "…"
+
+
 def _status_line(status: int) -> str:
     try:
         return f"{status} {HTTPStatus(status).phrase}"
@@ -104,11 +112,15 @@ def _status_line(status: int) -> str:
         return str(status)
 
 
-def parse_problem(body: bytes) -> ProblemDetails | None:
+def parse_problem(body: bytes, redact: Callable[[str], str]) -> ProblemDetails | None:
     """The Problem Details (RFC 9457) in a body, or None.
 
     Whatever the Content-Type: gateways relabel bodies. A member of the wrong type is
     ignored, as section 3.1 asks of consumers.
+
+    Args:
+        body: The body.
+        redact: Applied to every string: JSON's escapes may have hidden a secret in it.
     """
     try:
         data: object = json.loads(body)
@@ -120,7 +132,7 @@ def parse_problem(body: bytes) -> ProblemDetails | None:
 
     def text(name: str) -> str | None:
         value = members.get(name)
-        return value if isinstance(value, str) else None
+        return redact(value) if isinstance(value, str) else None
 
     status = members.get("status")
     problem = ProblemDetails(
@@ -129,20 +141,20 @@ def parse_problem(body: bytes) -> ProblemDetails | None:
         status=status if isinstance(status, int) and not isinstance(status, bool) else None,
         detail=text("detail"),
         instance=text("instance"),
-        errors=_field_errors(members.get("errors")),
+        errors=_field_errors(members.get("errors"), redact),
     )
     return None if problem == ProblemDetails() else problem
 
 
-def _field_errors(value: object) -> dict[str, tuple[str, ...]]:
+def _field_errors(value: object, redact: Callable[[str], str]) -> dict[str, tuple[str, ...]]:
     if not isinstance(value, dict):
         return {}
     errors: dict[str, tuple[str, ...]] = {}
     for field, messages in cast(dict[str, object], value).items():
         listed = cast(list[object], messages) if isinstance(messages, list) else [messages]
-        texts = tuple(message for message in listed if isinstance(message, str))
+        texts = tuple(redact(message) for message in listed if isinstance(message, str))
         if texts:
-            errors[field] = texts
+            errors[redact(field)] = texts
     return errors
 
 

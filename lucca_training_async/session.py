@@ -20,22 +20,6 @@ from .responses import Reply
 USER_AGENT = f"lucca-training-async/{version('lucca-training-async')} aiohttp/{aiohttp.__version__}"
 
 
-async def _never_resend(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    """Keep aiohttp from sending a request again by itself.
-
-    aiohttp resends a GET once when a kept-alive connection breaks. Lucca would count two
-    requests where the budget has one, so the break is reported and our own retry decides.
-    """
-    try:
-        return await handler(request)
-    except aiohttp.ClientConnectorError:
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise aiohttp.ClientConnectionError(_told(error)) from error
-
-
 class SessionManager:
     """Sends one request over the session and reads the answer to its end."""
 
@@ -55,7 +39,7 @@ class SessionManager:
             total=timeouts.total, sock_connect=timeouts.connect, sock_read=timeouts.read
         )
         self._headers = {"Accept": "application/json", "User-Agent": USER_AGENT}
-        self._middlewares: tuple[aiohttp.ClientMiddlewareType, ...] = (_never_resend,)
+        self._middlewares: tuple[aiohttp.ClientMiddlewareType, ...] = (self._send,)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         if session is not None:
@@ -69,7 +53,7 @@ class SessionManager:
         self.max_concurrency = min([self.max_concurrency, *filter(None, limits)])
         # Middlewares given with a request replace the session's own; aiohttp has no public
         # way to read them back.
-        self._middlewares = (*getattr(session, "_middlewares", ()), _never_resend)
+        self._middlewares = (*getattr(session, "_middlewares", ()), self._send)
         if not session.auto_decompress:
             self._headers["Accept-Encoding"] = "identity"
 
@@ -108,13 +92,33 @@ class SessionManager:
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
 
+    async def _send(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """The innermost middleware: sign the request, and let it be sent only once.
+
+        Signing it here keeps the key out of the variables and traces of aiohttp, and beats
+        whatever else a given session would authorize with (its ``auth``, a netrc file).
+
+        aiohttp resends a GET by itself when a kept-alive connection breaks. Lucca would
+        count two requests where the budget has one, so the break is reported and our own
+        retry decides.
+        """
+        request.headers["Authorization"] = self._api_key.header()
+        try:
+            return await handler(request)
+        except aiohttp.ClientConnectorError:
+            raise
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+            raise aiohttp.ClientConnectionError(_told(error)) from error
+
     async def get(self, url: URL, *, attempt: int) -> Reply | LuccaConnectionError:
         """Send one GET. What went wrong on the way is returned, not raised."""
         assert self._session is not None
         try:
             response = await self._session.get(
                 url,
-                headers={**self._headers, "Authorization": self._api_key.header()},
+                headers=self._headers,
                 timeout=self._timeout,
                 allow_redirects=False,
                 raise_for_status=False,
@@ -123,9 +127,11 @@ class SessionManager:
             # No ``async with``: read() gives the connection back at the end of the body, and
             # closes it if anything, a cancellation included, keeps it from getting there.
             return Reply(response.status, response.headers, await response.read(), url)
-        except (aiohttp.ClientError, OSError) as error:  # aiohttp's timeouts are OSErrors too
+        except Exception as error:
+            # Besides aiohttp's errors and the system's, a given session's middlewares may
+            # raise anything: it is this request that has failed, and not the whole run.
             kind = LuccaTimeoutError if isinstance(error, TimeoutError) else LuccaConnectionError
-            transient = not isinstance(error, aiohttp.ClientConnectorCertificateError)
+            transient = _is_transient(error)
             reason = _told(error)
         return kind(
             f"no answer: {self._api_key.redact(reason)} [{url}]",
@@ -155,6 +161,12 @@ class SessionManager:
 
 def closed_error() -> UsageError:
     return UsageError("this client is closed")
+
+
+def _is_transient(error: Exception) -> bool:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return False
+    return isinstance(error, (aiohttp.ClientError, OSError))
 
 
 def _told(error: BaseException) -> str:

@@ -31,6 +31,8 @@ from .session import SessionManager, closed_error
 from .throttle import Fate, PauseTooLongError, RateLimit, Throttle
 
 T = TypeVar("T")
+# Lucca's window is a minute: an absurd Retry-After must not disable a client for good.
+_LONGEST_PAUSE = 86_400.0
 logger: logging.Logger = logging.getLogger("lucca_training_async")
 
 
@@ -192,7 +194,7 @@ class Transport:
             return outcome
         if is_success(outcome.status):
             return None
-        return response_error(outcome.without(self._api_key), attempts=call.attempt)
+        return response_error(outcome, attempts=call.attempt, key=self._api_key)
 
     def _decide(self, call: _Call, error: LuccaError) -> None:
         decision = decide(
@@ -203,7 +205,7 @@ class Transport:
             jitter=random.random(),
         )
         if isinstance(error, RateLimitedError):
-            call.throttle.pause(decision.delay)
+            call.throttle.pause(min(decision.delay, _LONGEST_PAUSE))
         if decision.retry:
             call.retry_in = decision.delay
 

@@ -121,23 +121,22 @@ def _true_by_default(value: object, _: object) -> bool:
 
 
 def _decimal(value: object, _: object) -> Decimal:
-    if type(value) is Decimal:
-        return value
+    number = value
     if type(value) is int:
-        return Decimal(value)
-    if type(value) is str and _JSON_NUMBER.fullmatch(value):
-        return _exact(value)
-    _refuse(value, "a decimal number")
+        number = Decimal(value)
+    elif type(value) is str and _JSON_NUMBER.fullmatch(value):
+        number = _exact(value)
+    if type(number) is not Decimal or not number.is_finite():
+        _refuse(value, "a finite decimal number")
+    return number
 
 
 def _exact(text: str) -> Decimal:
+    """The number that a JSON text spells; NaN if its exponent is beyond what Decimal holds."""
     try:
-        number = Decimal(text)
+        return Decimal(text)
     except InvalidOperation:
-        number = Decimal("NaN")
-    if not number.is_finite():
-        _refuse(text, "a finite decimal number")
-    return number
+        return Decimal("NaN")
 
 
 def _date(value: object, _: object) -> date:
@@ -155,10 +154,6 @@ def _level(value: object, _: object) -> TrainingLevel | str | None:
         return None
     text = _str(value, _)
     return _LEVELS.get(text, text)
-
-
-def _no_constant(name: str) -> Never:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _or_null(hook: Callable[[object, Any], T]) -> Callable[[object, Any], T | None]:
@@ -202,5 +197,6 @@ def _make_converter() -> Converter:
     return converter
 
 
-_json = JSONDecoder(parse_float=_exact, parse_constant=_no_constant)
+# NaN and the infinities, which Python takes for JSON, become floats: no hook accepts one.
+_json = JSONDecoder(parse_float=_exact, parse_constant=float)
 _converter = _make_converter()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any
@@ -17,7 +18,9 @@ from lucca_training_async import (
     DecodeError,
     InvalidIdError,
     LuccaConnectionError,
+    LuccaTrainingClient,
     Outcome,
+    OutcomeStream,
     RateLimit,
     RateLimitedError,
     UsageError,
@@ -178,6 +181,83 @@ async def test_a_source_that_fails_is_the_callers_error_in_get_many() -> None:
     async with stage() as on:
         with pytest.raises(LookupError, match="cursor closed"):
             await on.trainings.get_many(broken_after(25))
+
+
+async def cancelled_within(count: int) -> AsyncGenerator[int, None]:
+    """Yields some ids, then awaits something that somebody else has cancelled."""
+    for value in range(1, count + 1):
+        yield value
+    forgotten = asyncio.create_task(asyncio.sleep(60))
+    forgotten.cancel()
+    await forgotten
+
+
+async def test_a_source_that_awaits_something_cancelled_hangs_nobody() -> None:
+    got: list[int] = []
+    async with stage() as on:
+        with pytest.raises(asyncio.CancelledError):
+            async for outcome in on.trainings.stream(cancelled_within(25)):
+                got.append(outcome.id)
+        with pytest.raises(asyncio.CancelledError):
+            await on.trainings.get_many(cancelled_within(25))
+    assert sorted(got) == list(range(1, 26))
+
+
+async def test_a_worker_cancelled_by_somebody_else_hangs_nobody() -> None:
+    async with stage(Sandbox(rate_limit=None, downlink=lambda: 1.0)) as on:
+        asyncio.get_running_loop().call_later(2.5, lambda: workers()[3].cancel())
+        with pytest.raises(asyncio.CancelledError):
+            async for _ in on.trainings.stream(range(1, 101)):
+                pass
+        asyncio.get_running_loop().call_later(2.5, lambda: workers()[3].cancel())
+        with pytest.raises(asyncio.CancelledError):
+            await on.trainings.get_many(range(1, 101))
+        assert workers() == []
+        assert (await on.trainings.get(1)).id == 1
+
+
+@pytest.mark.parametrize(
+    ("ids", "key"),
+    [
+        (itertools.repeat(1), None),
+        (itertools.repeat("1"), None),
+        ((str(number) for number in itertools.count()), None),
+        (itertools.count(1), "wrong-key"),
+    ],
+    ids=["duplicates", "invalid duplicates", "invalid ids", "after a 401"],
+)
+@pytest.mark.real_time
+async def test_ids_that_cost_no_request_leave_the_loop_its_turn(ids: Any, key: str | None) -> None:
+    """An endless source can be cancelled, whatever it yields."""
+    async with stage(api_key=key) as on:
+        bulk = asyncio.create_task(on.trainings.get_many(ids))
+        await asyncio.sleep(0.2)
+        bulk.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await bulk
+
+
+@pytest.mark.parametrize("ids", [range(1, 10**20), range(1, 4)])
+async def test_a_length_that_python_can_not_tell(ids: range) -> None:
+    async with stage() as on, on.trainings.stream(ids) as stream:
+        assert (await anext(stream)).training is not None
+
+
+def test_a_loop_that_ends_with_a_stream_half_read_ends_in_peace(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    held: list[OutcomeStream] = []
+
+    async def main() -> None:
+        async with Sandbox(rate_limit=None) as sandbox:
+            client = LuccaTrainingClient(sandbox.url, sandbox.api_key, rate_limit=None)
+            held.append(client.realized_trainings.stream(range(1, 1001)))
+            async for _ in held[0]:
+                break
+            await client.aclose()
+
+    asyncio.run(main())
+    assert caplog.records == []
 
 
 async def test_a_401_stops_the_run_and_every_id_has_its_outcome() -> None:

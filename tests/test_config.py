@@ -74,7 +74,12 @@ def test_hosts_accepted(host: str, origin: str) -> None:
         ("acme.ilucca.net.evil.example", "not a host that Lucca documents"),
         ("evil.example.ilucca-staging.net", "not a host that Lucca documents"),
         ("a.b.ilucca.net", "not a host that Lucca documents"),
-        ("acme.ilucca.net.", "not a host that Lucca documents"),
+        ("acme.ilucca.net.", "not a valid host"),
+        ("acme..ilucca.net", "not a valid host"),
+        ("a" * 64 + ".ilucca.net", "not a"),
+        (".".join(["a" * 60] * 5) + ".ilucca.net", "not a valid host"),
+        ("acme.sandbox.eu1.luccasoftware.com", "not a host that Lucca documents"),
+        (KEY, "^this is not a host that Lucca documents"),
         ("acme.sandbox.us1.luccasoftware.com", "not a host that Lucca documents"),
         ("acmeXilucca.net", "not a host that Lucca documents"),
         ("acme.ilucca.net\r\nX: y", "not a valid host"),
@@ -107,8 +112,20 @@ def test_a_secret_in_the_host_is_not_repeated(host: str) -> None:
 
 def test_any_host_is_accepted_on_request_but_over_https_only() -> None:
     assert str(base_url("proxy.example:8443", allow_any_host=True)) == "https://proxy.example:8443"
+    assert str(base_url("my_proxy.corp", allow_any_host=True).origin()) == "https://my_proxy.corp"
+    assert str(base_url("https://10.0.0.1", allow_any_host=True).origin()) == "https://10.0.0.1"
     with pytest.raises(ConfigurationError, match="https only"):
         base_url("http://proxy.example", allow_any_host=True)
+    for unusable in (".proxy.example", "proxy..example", "a" * 64, "-proxy.example"):
+        with pytest.raises(ConfigurationError, match="not a valid host"):
+            base_url(unusable, allow_any_host=True)
+
+
+@pytest.mark.parametrize("allow_any_host", [True, False])
+def test_swapped_arguments_do_not_show_the_key(allow_any_host: bool) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        LuccaTrainingClient(KEY, "acme.ilucca.net ", allow_any_host=allow_any_host)
+    assert KEY not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -197,6 +197,16 @@ async def test_while_a_long_429_lasts_calls_fail_at_once_and_send_nothing() -> N
         assert on.ids == ["5", "6"]
 
 
+async def test_an_absurd_retry_after_does_not_disable_the_client_for_good() -> None:
+    async with stage() as on:
+        on.sandbox.inject(Fault.too_many_requests("Fri, 31 Dec 9999 23:59:59 GMT"))
+        with pytest.raises(RateLimitedError) as caught:
+            await on.trainings.get(5)
+        assert (caught.value.retry_after or 0) > 1e9
+        await asyncio.sleep(86_400)
+        assert (await on.trainings.get(6)).id == 6
+
+
 async def test_a_retry_after_beyond_the_deadline_is_raised_at_once() -> None:
     async with stage(retry=RetryPolicy(deadline=20)) as on:
         on.sandbox.inject(Fault.unavailable(30))

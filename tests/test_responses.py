@@ -30,6 +30,7 @@ from lucca_training_async.responses import (
     response_error,
 )
 
+KEY = ApiKey("1f2e3d4c-0000-1111-2222-333344445555")
 NOON = "Wed, 25 Nov 2026 12:00:00 GMT"
 NOON_EPOCH = 1795608000.0
 
@@ -60,7 +61,7 @@ def reply(status: int, body: bytes = b"", **headers: str) -> Reply:
     ],
 )
 def test_status_to_class(status: int, cls: type[ResponseError]) -> None:
-    error = response_error(reply(status), attempts=2)
+    error = response_error(reply(status), attempts=2, key=KEY)
     assert type(error) is cls
     assert (error.status, error.attempts) == (status, 2)
     assert error.url == "https://acme.ilucca.net/trainings/1"
@@ -76,7 +77,9 @@ def test_everything_the_answer_tells_is_kept() -> None:
         "errors": {"ownerId": ["must be positive"], "odd": "text", "null": None, "mixed": [1, "x"]},
     }
     error = response_error(
-        reply(400, json.dumps(body).encode(), X_Request_Id="r-1", Retry_After="7"), attempts=1
+        reply(400, json.dumps(body).encode(), X_Request_Id="r-1", Retry_After="7"),
+        attempts=1,
+        key=KEY,
     )
     assert error.problem == ProblemDetails(
         type="https://lucca.example/invalid",
@@ -91,13 +94,15 @@ def test_everything_the_answer_tells_is_kept() -> None:
 
 
 def test_a_redirect_says_that_it_is_one_and_where_to() -> None:
-    error = response_error(reply(302, Location="https://login.example/"), attempts=1)
+    error = response_error(reply(302, Location="https://login.example/"), attempts=1, key=KEY)
     assert "redirect to 'https://login.example/'" in str(error)
     assert "not followed" in str(error)
 
 
 def test_a_body_that_is_no_problem_is_quoted_short_and_on_one_line() -> None:
-    error = response_error(reply(502, b"<html>\n<h1>Bad\tgateway</h1>" + b"x" * 9999), attempts=1)
+    error = response_error(
+        reply(502, b"<html>\n<h1>Bad\tgateway</h1>" + b"x" * 9999), attempts=1, key=KEY
+    )
     assert "<html> <h1>Bad gateway</h1>xxx" in str(error)
     assert len(str(error)) < 250
     assert "\n" not in str(error)
@@ -108,7 +113,7 @@ def test_a_body_that_is_no_problem_is_quoted_short_and_on_one_line() -> None:
     [b"", b"null", b"[]", b"5", b'"text"', b"{}", b"{", b"\xff", b'{"title": 5}', b"[" * 100_000],
 )
 def test_no_problem_details(body: bytes) -> None:
-    assert parse_problem(body) is None
+    assert parse_problem(body, KEY.redact) is None
 
 
 @given(
@@ -121,7 +126,7 @@ def test_no_problem_details(body: bytes) -> None:
     )
 )
 def test_any_json_is_a_problem_or_none(value: Any) -> None:
-    problem = parse_problem(json.dumps(value).encode())
+    problem = parse_problem(json.dumps(value).encode(), KEY.redact)
     assert problem is None or str(problem) is not None
 
 
@@ -178,6 +183,30 @@ def test_any_retry_after_is_understood_or_ignored(value: str, date: str) -> None
 )
 def test_deprecation_notice(headers: dict[str, str], notice: str | None) -> None:
     assert deprecation_notice(CIMultiDict(headers)) == notice
+
+
+def test_a_message_stays_short_and_the_problem_whole() -> None:
+    endless = json.dumps({"title": "x", "detail": "y" * 1_000_000}).encode()
+    error = response_error(reply(500, endless, Location="z" * 9999), attempts=1, key=KEY)
+    assert len(str(error)) < 700
+    assert error.problem is not None
+    assert len(error.problem.detail or "") == 1_000_000
+    redirect = response_error(reply(302, Location="z" * 9999), attempts=1, key=KEY)
+    assert len(str(redirect)) < 700
+
+
+def test_a_304_is_not_called_a_redirect() -> None:
+    assert "redirect" not in str(response_error(reply(304), attempts=1, key=KEY))
+
+
+def test_the_key_is_found_behind_the_escapes_of_json() -> None:
+    key = ApiKey("abc+def/ghi&jkl")
+    escaped = (
+        b'{"title": "abc\\u002Bdef\\/ghi\\u0026jkl", "errors": {"abc\\u002bdef/ghi&jkl": ["no"]}}'
+    )
+    error = response_error(reply(500, escaped), attempts=1, key=key)
+    assert error.problem == ProblemDetails(title="[api key]", errors={"[api key]": ("no",)})
+    assert "abc" not in str(error)
 
 
 def test_a_reply_can_be_quoted_without_the_key() -> None:

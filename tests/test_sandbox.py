@@ -67,6 +67,15 @@ async def test_errors_are_problem_details(id: object, status: int) -> None:
             assert ("errors" in body) == (status == 400)
 
 
+async def test_unknown_paths_and_methods_are_answered_with_problem_details_too() -> None:
+    async with Sandbox() as sandbox, aiohttp.ClientSession() as session:
+        for method, path, status in (("POST", f"{PATH}/5", 405), ("GET", "/elsewhere", 404)):
+            async with session.request(method, f"{sandbox.url}{path}") as answer:
+                assert answer.status == status
+                assert answer.content_type == "application/problem+json"
+                assert (await answer.json())["status"] == status
+
+
 async def test_a_wrong_key() -> None:
     async with Sandbox() as sandbox:
         assert (await ask(sandbox, key="wrong"))[0] == 401

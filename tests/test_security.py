@@ -123,7 +123,7 @@ async def test_no_repr_of_the_client_or_its_parts_holds_the_key() -> None:
             assert KEY not in f"{part!r} {part} {getattr(part, '__dict__', '')!r}"
 
 
-async def test_a_cancelled_call_shows_no_key_in_its_own_frames() -> None:
+async def test_a_cancelled_call_shows_no_key_in_any_frame() -> None:
     async with stage(Sandbox(rate_limit=None, api_key=KEY)) as on:
         on.sandbox.inject(Fault.slow(60))
         call = asyncio.create_task(on.trainings.get(5))
@@ -131,10 +131,7 @@ async def test_a_cancelled_call_shows_no_key_in_its_own_frames() -> None:
         call.cancel()
         with pytest.raises(asyncio.CancelledError) as caught:
             await call
-        ours = "".join(
-            f"{frame.f_locals!r}"
-            for frame, _ in traceback.walk_tb(caught.value.__traceback__)
-            if "lucca_training_async" in frame.f_code.co_filename
-        )
-        assert ours
-        assert KEY not in ours
+        with_locals = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+        told = "".join(with_locals.format())
+        assert "aiohttp" in told
+        assert KEY not in told

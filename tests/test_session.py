@@ -8,6 +8,7 @@ import gzip
 import json
 import pickle
 import warnings
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -15,7 +16,6 @@ import pytest
 from aiohttp import web
 
 from lucca_training_async import (
-    ConfigurationError,
     LuccaConnectionError,
     LuccaTrainingClient,
     RateLimit,
@@ -28,7 +28,7 @@ from .support import QUICK, stage
 from .virtual_time import run
 
 
-@pytest.mark.real_time
+@pytest.mark.real_time  # a thread's time is real
 async def test_a_client_made_outside_of_any_loop_belongs_to_the_first_that_uses_it() -> None:
     async with Sandbox() as sandbox:
         client = await asyncio.to_thread(LuccaTrainingClient, sandbox.url, sandbox.api_key)
@@ -65,7 +65,7 @@ def test_use_from_another_loop_says_so() -> None:
         runner.run(client.aclose())
 
 
-@pytest.mark.real_time
+@pytest.mark.real_time  # a thread's time is real
 async def test_a_session_of_another_loop_is_refused() -> None:
     async def make() -> aiohttp.ClientSession:
         return aiohttp.ClientSession()
@@ -192,13 +192,39 @@ async def test_a_session_that_does_not_decompress_gets_plain_answers() -> None:
     assert asked[1] == "identity"
 
 
-async def test_a_session_with_default_auth_is_refused() -> None:
-    with warnings.catch_warnings(action="ignore"):  # newer aiohttp deprecates it
-        session = aiohttp.ClientSession(auth=aiohttp.BasicAuth("user", "hunter2"))
-    async with session:
-        with pytest.raises(ConfigurationError, match="default 'auth'") as caught:
-            LuccaTrainingClient("acme.ilucca.net", "key", session=session)
-        assert "hunter2" not in str(caught.value)
+async def test_luccas_authorization_beats_that_of_a_given_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login user password hunter2")
+    monkeypatch.setenv("NETRC", str(netrc))
+    with warnings.catch_warnings(action="ignore"):  # newer aiohttp deprecates ``auth``
+        sessions = [
+            aiohttp.ClientSession(auth=aiohttp.BasicAuth("user", "hunter2")),
+            aiohttp.ClientSession(trust_env=True),
+        ]
+    for session in sessions:
+        async with session, Sandbox() as sandbox:
+            client = LuccaTrainingClient(sandbox.url, sandbox.api_key, session=session)
+            assert (await client.realized_trainings.get(235)).id == 235
+
+
+async def test_a_middleware_that_raises_fails_its_own_id_only() -> None:
+    async def broken(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        if request.url.name == "3":
+            raise LookupError("a bug in somebody's middleware")
+        return await handler(request)
+
+    session = aiohttp.ClientSession(middlewares=(broken,))
+    async with session, stage(session=session) as on:
+        result = await on.trainings.get_many(range(1, 6))
+        assert list(result.items) == [1, 2, 4, 5]
+        (error,) = result.failures.values()
+        assert isinstance(error, LuccaConnectionError)
+        assert "LookupError: a bug in somebody's middleware" in str(error)
+        assert (error.attempts, error.transient) == (1, False)
 
 
 def test_a_plain_with_says_what_to_write() -> None:

@@ -178,8 +178,8 @@ def test_any_finite_decimal_survives_as_number_and_as_string(hours: Decimal) -> 
 def test_hours_refused(literal: str) -> None:
     with pytest.raises(DecodeError) as caught:
         decode(with_raw("durationInHours", literal))
-    # Python's JSON parser itself refuses some of these, and then knows no path.
-    assert caught.value.path in ("$.durationInHours", "$")
+    # An integer of more than 4300 digits is refused by Python's JSON parser, which knows no path.
+    assert caught.value.path == ("$" if len(literal) > 4300 else "$.durationInHours")
 
 
 DAY = date(2025, 1, 4)
@@ -269,7 +269,7 @@ def test_several_faults_are_told_together() -> None:
     with pytest.raises(DecodeError) as caught:
         decode(example(ownerId="x", durationInHours=True))
     assert "$.ownerId: expected an integer, got 'x'" in str(caught.value)
-    assert "$.durationInHours: expected a decimal number, got True" in str(caught.value)
+    assert "$.durationInHours: expected a finite decimal number, got True" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Iterable, Sized
+from collections.abc import AsyncIterable, Awaitable, Iterable
 
 from ..bulk import BulkRun, OnProgress, OutcomeStream, collect
 from ..ids import check_id
@@ -68,8 +68,7 @@ class RealizedTrainings:
             Exception: Whatever ``ids`` raises while it is read. To keep the results until
                 then, use :meth:`stream`.
         """
-        total = len(ids) if isinstance(ids, Sized) else None
-        return await collect(self._bulk_run(ids), total, on_progress)
+        return await collect(self._bulk_run(ids), on_progress)
 
     def stream(self, ids: Iterable[int] | AsyncIterable[int]) -> OutcomeStream:
         """Outcomes as they arrive, for any number of ids, in bounded memory.

@@ -11,6 +11,7 @@ from typing import Self
 
 import attrs
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from ..ids import MAX_ID
 from ..throttle import RateLimit
@@ -109,7 +110,7 @@ class Sandbox:
         return busiest_window([arrival.at for arrival in self.arrivals], self._rate_limit.period)
 
     async def __aenter__(self) -> Self:
-        app = web.Application()
+        app = web.Application(middlewares=[_problems])
         app.router.add_get(_PATH, self._handle)
         # Requests still being answered at the end are abandoned, not waited for.
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
@@ -175,6 +176,15 @@ class Sandbox:
         if number in self._standing_faults:
             return self._standing_faults[number]
         return self._faults.popleft() if self._faults else None
+
+
+@web.middleware
+async def _problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """An unknown path or method is answered with Problem Details too."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        return problem(error.status, f"{request.method} {request.path}: {error.reason}.")
 
 
 def _number(text: str) -> int:
