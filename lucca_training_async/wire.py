@@ -31,14 +31,14 @@ Hook = Callable[[object, Any], Any]
 _JSON_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", re.ASCII)
 # Older Lucca endpoints write a date as a midnight datetime. An offset is that of the local
 # midnight, so the date is right as written; any other time of day is not a date.
-_DATE = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
-    r"(?:[Tt ]00:00(?::00(?:\.0+)?)?(?:[Zz]|[+-][0-9]{2}:?[0-9]{2})?)?",
+_MIDNIGHT = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]00:00(?::00(?:\.0+)?)?(?:[Zz]|[+-][0-9]{2}:?[0-9]{2})?",
     re.ASCII,
 )
+_DATE_CHARACTERS = len("2025-01-04")
 _LEVELS: dict[str, TrainingLevel] = {level.value: level for level in TrainingLevel}
 _MAX_REASONS_TOLD = 3
-_BOM = "\ufeff"
+_AROUND_JSON = "\ufeff \t\r\n"  # a byte order mark and JSON's white space
 
 
 def decoder(cls: type[T]) -> Callable[[Reply], T]:
@@ -52,7 +52,7 @@ def decoder(cls: type[T]) -> Callable[[Reply], T]:
 
 def _decode(reply: Reply, structure: Callable[[object, type[T]], T], cls: type[T]) -> T:
     try:
-        data: object = _json.decode(reply.body.decode().removeprefix(_BOM))
+        data = _parse(reply.body)
     except JSONDecodeError as error:
         reasons = [("$", f"no JSON ({error.msg} at character {error.pos})")]
     except (ValueError, RecursionError) as error:
@@ -70,6 +70,14 @@ def _decode(reply: Reply, structure: Callable[[object, type[T]], T], cls: type[T
         url=str(reply.url),
         request_id=reply.request_id,
     )
+
+
+def _parse(body: bytes) -> object:
+    text = body.decode().strip(_AROUND_JSON)
+    data, end = _json.raw_decode(text)
+    if end != len(text):
+        raise JSONDecodeError("Extra data", text, end)
+    return data
 
 
 class _WireError(ValueError):
@@ -140,13 +148,21 @@ def _exact(text: str) -> Decimal:
 
 
 def _date(value: object, _: object) -> date:
-    match = _DATE.fullmatch(value) if type(value) is str else None
-    if match is None:
+    if type(value) is not str:
+        _refuse(value, "a date (YYYY-MM-DD)")
+    day = value if len(value) == _DATE_CHARACTERS else _day_of_midnight(value)
+    # Python also reads dates by week ("2025-W01-6"), which have no second dash there.
+    if day[4:5] != "-" or day[7:8] != "-":
         _refuse(value, "a date (YYYY-MM-DD)")
     try:
-        return date.fromisoformat(match[1])
+        return date.fromisoformat(day)
     except ValueError:
         _refuse(value, "a date of the calendar")
+
+
+def _day_of_midnight(text: str) -> str:
+    match = _MIDNIGHT.fullmatch(text)
+    return match[1] if match else ""
 
 
 def _level(value: object, _: object) -> TrainingLevel | str | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
@@ -11,6 +13,19 @@ from typing import NamedTuple
 
 from lucca_training_async import RateLimit
 from lucca_training_async.sandbox import Arrival, Sandbox
+
+
+@contextmanager
+def processor(number: int) -> Generator[None, None, None]:
+    """Stay on one processor, so that client and server don't share or swap theirs."""
+    if sys.platform != "linux" or len(available := sorted(os.sched_getaffinity(0))) < 2:
+        yield
+        return
+    os.sched_setaffinity(0, {available[number]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, available)
 
 
 class Served(NamedTuple):
@@ -52,7 +67,8 @@ def _serve(pipe: Connection, rate_limit: RateLimit | None) -> None:
                 refusals = sum(arrival.status == 429 for arrival in sandbox.arrivals)
                 pipe.send((refusals, sandbox.busiest_window()))
 
-    asyncio.run(main())
+    with processor(1):
+        asyncio.run(main())
 
 
 class _Forgetful(list[Arrival]):
