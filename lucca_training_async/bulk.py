@@ -109,12 +109,12 @@ async def collect(bulk: BulkRun, on_progress: OnProgress | None) -> BulkResult:
         raise TypeError("on_progress must be a plain function, not a coroutine function")
     clock = asyncio.get_running_loop().time
     started_at = clock()
-    delivered: list[tuple[int, Outcome]] = []
+    delivered: dict[int, Outcome] = {}
     accounted_for = 0
 
     async def deliver(position: int, outcome: Outcome) -> None:
         nonlocal accounted_for
-        delivered.append((position, outcome))
+        delivered[position] = outcome
         if on_progress is not None:
             accounted_for = len(delivered) + bulk.source.duplicates
             on_progress(accounted_for, bulk.total)
@@ -126,10 +126,9 @@ async def collect(bulk: BulkRun, on_progress: OnProgress | None) -> BulkResult:
     # The last ids may be duplicates, which no outcome follows.
     if on_progress is not None and accounted_for != bulk.source.taken:
         on_progress(bulk.source.taken, bulk.total)
-    delivered.sort(key=lambda pair: pair[0])
     run = bulk.run
     return BulkResult.of(
-        [outcome for _, outcome in delivered],
+        [delivered[position] for position in sorted(delivered)],
         BulkStats(run.requests, run.retries, run.waited, clock() - started_at),
     )
 

@@ -3,6 +3,7 @@
 The first attempt runs bare. Only when it fails, and is worth another, does tenacity take
 over: it is handed the failure as the outcome of its own first attempt and runs the loop
 from there. So the common case costs nothing, and there is still just one way to send.
+Errors are values until the call ends, and then the last one is raised, once.
 
 What to do about a failure is decided while its place is still held, because a 429 must
 pause the others before anything is released to them. The wait itself holds nothing.
@@ -46,8 +47,6 @@ class _Call:
     ticket: int
     attempt: int = 0
     started_at: float = 0.0
-    error: LuccaError | None = None
-    """What the last attempt failed with."""
     retry_in: float | None = None
     """Seconds until the next attempt; None if there is to be none."""
 
@@ -103,16 +102,20 @@ class Transport:
         assert throttle is not None
         url = self._base_url.with_path(path, encoded=True)
         call = _Call(url, run, throttle, throttle.ticket())
+        outcome = await self._attempt(call, None)
+        if isinstance(outcome, LuccaError) and call.retry_in is not None:
+            outcome = await self._try_again(call, outcome)
+        if isinstance(outcome, LuccaError):
+            try:
+                raise outcome
+            finally:
+                # Its traceback leads to this frame: without this reference back, the error
+                # is freed when the caller lets go of it.
+                del outcome
         try:
-            reply = await self._first_attempt(call) or await self._try_again(call)
-        finally:
-            # The error's traceback leads back to this call: without the cycle, a failure
-            # is freed when its caller lets go of it.
-            call.error = None
-        try:
-            return decode(reply)
+            return decode(outcome)
         except DecodeError:
-            quotable = reply.without(self._api_key)
+            quotable = outcome.without(self._api_key)
         return decode(quotable)
 
     def bind(self) -> None:
@@ -134,22 +137,19 @@ class Transport:
     def closed(self) -> bool:
         return self._session.closed
 
-    async def _first_attempt(self, call: _Call) -> Reply | None:
-        """The reply, or None if the attempt failed and is worth another."""
-        try:
-            return await self._attempt(call)
-        except LuccaError:
-            if call.retry_in is None:
-                raise
-            return None
+    async def _attempt(self, call: _Call, previous: LuccaError | None) -> Reply | LuccaError:
+        """Send one request as soon as that is allowed.
 
-    async def _attempt(self, call: _Call) -> Reply:
+        Args:
+            call: The call; ``call.retry_in`` says afterwards what is to follow an error.
+            previous: What the attempt before this one failed with.
+        """
         call.retry_in = None
-        if call.run.stopped is not None:
-            raise call.run.stopped
-        epoch = call.throttle.try_acquire()
-        if epoch is None:
-            epoch = await self._queue(call)
+        admission: int | LuccaError | None = call.run.stopped or call.throttle.try_acquire()
+        if admission is None:
+            admission = await self._queue(call, previous)
+        if isinstance(admission, LuccaError):
+            return admission
         fate = Fate.UNSENT
         try:
             self._session.check_open()
@@ -158,36 +158,32 @@ class Transport:
             outcome = await self._session.get(call.url, attempt=call.attempt)
             if isinstance(outcome, Reply):
                 fate = Fate.ANSWERED
-                self._tell_deprecation(outcome)
-            self._log_attempt(call, outcome, sent_at)
-            call.error = self._failure(call, outcome)
-            if call.error is not None:
-                self._decide(call, call.error)
+            self._observe(call, outcome, sent_at)
+            error = self._failure(call, outcome)
+            if error is not None:
+                self._decide(call, error)
+            return error or outcome
         finally:
-            call.throttle.release(epoch, fate)
-        if call.error is not None:
-            raise call.error
-        assert isinstance(outcome, Reply)
-        return outcome
+            call.throttle.release(admission, fate)
 
-    async def _queue(self, call: _Call) -> int:
+    async def _queue(self, call: _Call, previous: LuccaError | None) -> int | LuccaError:
         """Wait for admission, until the run is stopped or a retry's deadline has come."""
+        run = call.run
         until = None
-        if call.attempt and self._policy.deadline is not None:
+        if previous is not None and self._policy.deadline is not None:
             until = call.started_at + self._policy.deadline
-        refusal = call.error
         try:
-            epoch = await call.run.await_admission(call.throttle.acquire(call.ticket), until)
-            if call.run.stopped is None:
-                return epoch
-            call.throttle.release(epoch, Fate.UNSENT)
+            epoch = await run.await_admission(call.throttle.acquire(call.ticket), until)
         except PauseTooLongError as pause:
-            refusal = _still_paused(call, pause.seconds)
+            return _still_paused(call, pause.seconds)
         except TimeoutError:
-            pass
-        refusal = call.run.stopped or refusal
-        assert refusal is not None
-        raise refusal
+            refusal = run.stopped or previous
+            assert refusal is not None
+            return refusal
+        if run.stopped is not None:
+            call.throttle.release(epoch, Fate.UNSENT)
+            return run.stopped
+        return epoch
 
     def _failure(self, call: _Call, outcome: Reply | LuccaError) -> LuccaError | None:
         if isinstance(outcome, LuccaError):
@@ -209,17 +205,20 @@ class Transport:
         if decision.retry:
             call.retry_in = decision.delay
 
-    async def _try_again(self, call: _Call) -> Reply:
-        """Let tenacity run the further attempts, and raise the last one's own error."""
+    async def _try_again(self, call: _Call, error: LuccaError) -> Reply | LuccaError:
+        """Let tenacity run the further attempts; what the last one came to."""
+        outcome: Reply | LuccaError = error
         replayed = False
 
-        async def attempt() -> Reply:
-            nonlocal replayed
+        async def attempt() -> Reply | LuccaError:
+            nonlocal outcome, replayed, error
             if not replayed:
                 replayed = True
-                assert call.error is not None
-                raise call.error
-            return await self._attempt(call)
+                return outcome
+            outcome = await self._attempt(call, error)
+            if isinstance(outcome, LuccaError):
+                error = outcome
+            return outcome
 
         async def back_off(seconds: float) -> None:
             logger.info(
@@ -228,34 +227,26 @@ class Transport:
                 seconds,
                 call.attempt,
                 self._policy.max_attempts,
-                call.error,
+                error,
             )
             # After a 429 the pause is the wait: queueing for its end at once keeps this
             # call's place, while sleeping beside the queue would lose it.
-            if not isinstance(call.error, RateLimitedError):
+            if not isinstance(error, RateLimitedError):
                 # A run that is stopped meanwhile is reported by the next attempt.
                 with contextlib.suppress(TimeoutError):
                     await call.run.wait_for(asyncio.sleep(seconds))
 
-        return await tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception_type(LuccaError),
+        await tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_result(lambda result: isinstance(result, LuccaError)),
             stop=lambda _: call.retry_in is None,
             wait=lambda _: call.retry_in or 0.0,
             sleep=back_off,
-            reraise=True,
+            retry_error_callback=lambda _: None,
         )(attempt)
+        return outcome
 
-    def _tell_deprecation(self, reply: Reply) -> None:
-        notice = deprecation_notice(reply.headers)
-        if notice is None:
-            return
-        endpoint = str(reply.url.parent)
-        if endpoint not in self._deprecations_told:
-            self._deprecations_told.add(endpoint)
-            notice = self._api_key.redact(notice)
-            logger.warning("Lucca announces the end of %s: %s", endpoint, notice)
-
-    def _log_attempt(self, call: _Call, outcome: Reply | LuccaError, sent_at: float) -> None:
+    def _observe(self, call: _Call, outcome: Reply | LuccaError, sent_at: float) -> None:
+        """Log the attempt, and the end of an endpoint that its answer announces."""
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug(
                 "GET %s -> %s in %.3f s (attempt %d)",
@@ -264,6 +255,12 @@ class Transport:
                 call.throttle.now() - sent_at,
                 call.attempt,
             )
+        if isinstance(outcome, Reply) and (notice := deprecation_notice(outcome.headers)):
+            endpoint = str(call.url.parent)
+            if endpoint not in self._deprecations_told:
+                self._deprecations_told.add(endpoint)
+                notice = self._api_key.redact(notice)
+                logger.warning("Lucca announces the end of %s: %s", endpoint, notice)
 
     async def aclose(self) -> None:
         """Close the session if it is ours, and fail whoever waits; idempotent."""
