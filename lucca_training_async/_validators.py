@@ -43,7 +43,10 @@ def optional_positive_seconds(owner: object, attribute: Attribute[Any], value: o
 
 
 def _is_finite_number(value: object) -> TypeGuard[float]:
-    return (is_int(value) or isinstance(value, float)) and math.isfinite(value)
+    try:
+        return (is_int(value) or isinstance(value, float)) and math.isfinite(value)
+    except OverflowError:  # an int beyond any float
+        return False
 
 
 def _name(owner: object, attribute: Attribute[Any]) -> str:

@@ -43,11 +43,13 @@ class BulkRun:
     total: int | None
     fetch: Fetch
     workers: int
-    bind: Callable[[], object]
+    bind: Callable[[Run], object]
     run: Run = attrs.field(factory=Run)
 
     @classmethod
-    def of(cls, ids: object, fetch: Fetch, *, workers: int, bind: Callable[[], object]) -> BulkRun:
+    def of(
+        cls, ids: object, fetch: Fetch, *, workers: int, bind: Callable[[Run], object]
+    ) -> BulkRun:
         """A run over ``ids``, with no more workers than there are ids."""
         source = check_ids(ids)
         total = length_of(source)
@@ -90,7 +92,7 @@ class _Workers:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> list[asyncio.Task[None]]:
-        self._bulk.bind()
+        self._bulk.bind(self._bulk.run)
         self._tasks = [
             asyncio.create_task(self._bulk.work(self._deliver), name=f"lucca-bulk-worker-{number}")
             for number in range(1, self._bulk.workers + 1)
@@ -144,12 +146,20 @@ class OutcomeStream:
 
     def __init__(self, bulk: BulkRun) -> None:
         self._outcomes = _outcomes(bulk)
+        self._interrupted = False
 
     def __aiter__(self) -> Self:
         return self
 
-    def __anext__(self) -> Awaitable[Outcome]:
-        return anext(self._outcomes)
+    async def __anext__(self) -> Outcome:
+        if self._interrupted:
+            raise UsageError("this stream ended when the wait for its next outcome was cancelled")
+        try:
+            return await anext(self._outcomes)
+        except asyncio.CancelledError:
+            # The generator has ended with it; silence would look like the end of the ids.
+            self._interrupted = True
+            raise
 
     async def __aenter__(self) -> Self:
         return self

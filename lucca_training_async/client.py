@@ -113,7 +113,7 @@ class LuccaTrainingClient:
     async def aclose(self) -> None:
         """Close the client, and its session if it made one; idempotent.
 
-        Calls that wait for the budget fail with UsageError.
+        Calls that wait (for the budget, for a retry) fail with UsageError at once.
 
         Raises:
             UsageError: Called in another event loop than the one that used the client.

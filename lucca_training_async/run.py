@@ -66,6 +66,8 @@ class Run:
         Raises:
             TimeoutError: ``until`` has come, or the run was stopped.
         """
+        if self.stopped is not None:
+            until = asyncio.get_running_loop().time()
         async with asyncio.timeout_at(until) as wait:
             self._waits.add(wait)
             try:

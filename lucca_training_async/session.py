@@ -127,6 +127,13 @@ class SessionManager:
             # No ``async with``: read() gives the connection back at the end of the body, and
             # closes it if anything, a cancellation included, keeps it from getting there.
             return Reply(response.status, response.headers, await response.read(), url)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # Not the caller was cancelled: aiohttp cancels its own waits (for a host name, for
+            # a connection) when its session is closed.
+            kind, transient, reason = LuccaConnectionError, True, _told(error)
         except Exception as error:
             # Besides aiohttp's errors and the system's, a given session's middlewares may
             # raise anything: it is this request that has failed, and not the whole run.
@@ -144,16 +151,13 @@ class SessionManager:
     def closed(self) -> bool:
         return self._closed
 
-    async def aclose(self) -> None:
-        """Close the session if it is ours.
-
-        Raises:
-            UsageError: Called in another loop than the one the client was used in.
-        """
-        if self._closed:
-            return
+    def check_may_close(self) -> None:
+        """Raise UsageError in another loop than the one the client was used in."""
         if self._loop is not None and self._loop is not asyncio.get_running_loop():
             raise UsageError("close the client in the event loop that used it")
+
+    async def aclose(self) -> None:
+        """Close the session if it is ours."""
         self._closed = True
         if self._owned and self._session is not None:
             await self._session.close()

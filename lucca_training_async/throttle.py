@@ -29,7 +29,6 @@ import asyncio
 import heapq
 import itertools
 import math
-from collections.abc import Callable
 from enum import Enum, auto
 
 import attrs
@@ -160,11 +159,6 @@ class Throttle:
         self._allowed_this_epoch = 1
         self._advance()
 
-    def close(self, error: Callable[[], Exception]) -> None:
-        """Fail everybody who waits, each with an error of its own."""
-        self._fail_waiting(error)
-        self._disarm()
-
     def _admit(self) -> int:
         self._in_flight += 1
         self._in_flight_this_epoch += 1
@@ -192,7 +186,7 @@ class Throttle:
         now = self._loop.time()
         paused_for = self._resumes_at - now
         if paused_for > self._max_pause:
-            self._fail_waiting(lambda: PauseTooLongError(paused_for))
+            self._refuse_waiting(paused_for)
         while self._queue:
             _, admission = self._queue[0]
             if not admission.done():
@@ -204,10 +198,10 @@ class Throttle:
             heapq.heappop(self._queue)
         self._disarm()
 
-    def _fail_waiting(self, error: Callable[[], Exception]) -> None:
+    def _refuse_waiting(self, paused_for: float) -> None:
         for _, admission in self._queue:
             if not admission.done():
-                admission.set_exception(error())
+                admission.set_exception(PauseTooLongError(paused_for))
         self._queue.clear()
 
     def _arm(self, when: float) -> None:

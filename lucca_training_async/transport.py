@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import weakref
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -86,6 +87,7 @@ class Transport:
         self._rate_limit = rate_limit
         self._throttle: Throttle | None = None
         self._deprecations_told: set[str] = set()
+        self._runs: weakref.WeakSet[Run] = weakref.WeakSet()
 
     async def get(self, path: str, decode: Callable[[Reply], T], run: Run) -> T:
         """The decoded answer to a GET.
@@ -109,8 +111,7 @@ class Transport:
             try:
                 raise outcome
             finally:
-                # Its traceback leads to this frame: without this reference back, the error
-                # is freed when the caller lets go of it.
+                # Its traceback leads to this frame, which must not lead back to it.
                 del outcome
         try:
             return decode(outcome)
@@ -118,18 +119,24 @@ class Transport:
             quotable = outcome.without(self._api_key)
         return decode(quotable)
 
-    def bind(self) -> None:
+    def bind(self, run: Run | None = None) -> None:
         """Bind the client to the running loop; to be called once before a call's requests.
+
+        Args:
+            run: The call, which is then stopped when the client is closed.
 
         Raises:
             UsageError: The client is closed or belongs to another event loop.
         """
         loop = self._session.bind()
+        if run is not None:
+            self._runs.add(run)
         if self._throttle is None:
             self._throttle = Throttle(
                 self._rate_limit,
                 max_concurrency=self.max_concurrency,
-                max_pause=self._policy.retry_after_max,
+                # After a 429 without Retry-After the pause is our own backoff.
+                max_pause=max(self._policy.retry_after_max, self._policy.backoff_max),
                 loop=loop,
             )
 
@@ -264,8 +271,11 @@ class Transport:
 
     async def aclose(self) -> None:
         """Close the session if it is ours, and fail whoever waits; idempotent."""
-        if self._throttle is not None and not self._session.closed:
-            self._throttle.close(closed_error)
+        if self.closed:
+            return
+        self._session.check_may_close()
+        for run in list(self._runs):
+            run.stop(closed_error())
         await self._session.aclose()
 
 

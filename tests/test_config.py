@@ -162,6 +162,7 @@ def test_redaction_spares_text_that_a_short_key_would_garble(key: str, text: str
 
 
 BAD_NUMBERS: list[Any] = [0, -1, True, "5", float("nan"), float("inf"), [1]]
+TOO_LARGE = 10**400
 
 
 @pytest.mark.parametrize("value", [*BAD_NUMBERS, None, 1.5])
@@ -174,7 +175,7 @@ def test_integers_are_checked(value: Any) -> None:
         LuccaTrainingClient("acme.ilucca.net", KEY, max_concurrency=value)
 
 
-@pytest.mark.parametrize("value", BAD_NUMBERS)
+@pytest.mark.parametrize("value", [*BAD_NUMBERS, pytest.param(TOO_LARGE, id="huge")])
 def test_seconds_are_checked(value: Any) -> None:
     with pytest.raises(ConfigurationError, match="RateLimit.period"):
         RateLimit(50, value)

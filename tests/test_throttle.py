@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lucca_training_async import RateLimit, UsageError
+from lucca_training_async import RateLimit
 from lucca_training_async.sandbox.window import SlidingWindow, busiest_window
 from lucca_training_async.throttle import IN_TRANSIT_ALLOWANCE, Fate, PauseTooLongError, Throttle
 
@@ -237,17 +237,6 @@ async def test_a_pause_beyond_the_cap_is_refused_with_the_time_left() -> None:
     await asyncio.sleep(2900)
     await acquire(gate)
     assert now() == 3600
-
-
-async def test_closing_fails_those_who_wait_each_with_an_error_of_its_own() -> None:
-    gate = throttle(max_concurrency=1)
-    await acquire(gate)
-    waiters = [asyncio.create_task(acquire(gate)) for _ in range(3)]
-    await asyncio.sleep(0)
-    gate.close(lambda: UsageError("closed"))
-    errors = await asyncio.gather(*waiters, return_exceptions=True)
-    assert [type(error) for error in errors] == [UsageError] * 3
-    assert len({id(error) for error in errors}) == 3
 
 
 @given(

@@ -42,8 +42,9 @@ class RealizedTrainings:
             UsageError: The client is closed or belongs to another event loop.
         """
         checked = check_id(id)
-        self._transport.bind()
-        return await self._fetch(checked, Run())
+        run = Run()
+        self._transport.bind(run)
+        return await self._fetch(checked, run)
 
     async def get_many(
         self,
