@@ -293,6 +293,30 @@ async def test_a_401_ends_the_waits_for_the_budget_and_for_a_retry_too() -> None
         assert {type(error) for error in result.failures.values()} == {AuthenticationError}
 
 
+async def test_a_failure_that_comes_after_a_401_is_not_retried() -> None:
+    async def late(request: Any, normal: Any) -> Any:
+        await asyncio.sleep(2)
+        return await Fault.unavailable(100).apply(request, normal)
+
+    async with stage(rate_limit=RateLimit(2, 60.0)) as on:
+        on.sandbox.inject(Fault("late 503", late), id=1)
+        on.sandbox.inject(Fault.error(401), id=2)
+        result = await on.trainings.get_many(range(1, 11))
+        assert asyncio.get_running_loop().time() == 2
+        assert on.ids == ["1", "2"]
+        assert {type(error) for error in result.failures.values()} == {AuthenticationError}
+
+
+async def test_a_stream_whose_wait_was_cancelled_says_so() -> None:
+    async with stage(Sandbox(rate_limit=None, downlink=lambda: 5.0)) as on:
+        async with on.trainings.stream(range(1, 100)) as stream:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(anext(stream), 1)
+            with pytest.raises(UsageError, match="cancelled"):
+                await anext(stream)
+        assert workers() == []
+
+
 async def test_a_401_of_one_run_does_not_end_another() -> None:
     async with stage() as on:
         on.sandbox.inject_always(Fault.error(401), id=1)

@@ -224,6 +224,30 @@ async def test_no_attempt_starts_after_the_deadline() -> None:
         assert now() <= 20
 
 
+async def test_the_deadline_counts_from_the_first_attempt() -> None:
+    async with stage(retry=RetryPolicy(max_attempts=1000, deadline=20)) as on:
+        on.sandbox.inject_always(Fault.unavailable(8), id=5)
+        with pytest.raises(ServerError) as caught:
+            await on.trainings.get(5)
+        # Attempts at 0, 8 and 16 s; one at 24 s would be too late, and that is known at 16 s.
+        assert (caught.value.attempts, now()) == (3, 16)
+
+
+async def test_a_429_without_retry_after_pauses_everybody_for_the_backoff(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("random.random", lambda: 0.5)
+    policy = RetryPolicy(backoff_initial=10, backoff_max=10, retry_after_max=0)
+    async with stage(retry=policy) as on:
+        on.sandbox.inject(Fault.too_many_requests(None))
+        first = asyncio.create_task(on.trainings.get(5))
+        await asyncio.sleep(1)
+        await on.trainings.get(6)
+        assert now() == 5
+        await first
+        assert on.ids == ["5", "5", "6"]
+
+
 async def test_a_retry_does_not_wait_for_the_budget_beyond_the_deadline() -> None:
     limit = RateLimit(1, 60.0)
     async with stage(retry=RetryPolicy(deadline=20), rate_limit=limit) as on:

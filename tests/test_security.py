@@ -8,6 +8,7 @@ import pickle
 import traceback
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -89,6 +90,19 @@ async def test_a_dead_server_is_told_of_without_the_key() -> None:
     async with LuccaTrainingClient("http://127.0.0.1:9", KEY, retry=QUICK) as client:
         with pytest.raises(LuccaError) as caught:
             await client.realized_trainings.get(5)
+        assert KEY not in everything_told(caught.value)
+
+
+async def test_a_key_in_somebody_elses_exception_is_not_repeated() -> None:
+    async def leaky(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        raise aiohttp.ClientConnectionError(f"could not send {KEY}")
+
+    session = aiohttp.ClientSession(middlewares=(leaky,))
+    async with session, stage(Sandbox(api_key=KEY), session=session) as on:
+        with pytest.raises(LuccaError, match=r"could not send \[api key\]") as caught:
+            await on.trainings.get(5)
         assert KEY not in everything_told(caught.value)
 
 

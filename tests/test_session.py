@@ -7,17 +7,21 @@ import copy
 import gzip
 import json
 import pickle
+import socket
+import threading
 import warnings
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import aiohttp.abc
 import pytest
 from aiohttp import web
 
 from lucca_training_async import (
     LuccaConnectionError,
     LuccaTrainingClient,
+    PermissionDeniedError,
     RateLimit,
     UsageError,
 )
@@ -119,6 +123,65 @@ async def test_closing_ends_the_calls_under_way() -> None:
             await call
 
 
+async def test_closing_ends_a_wait_for_a_retry_at_once() -> None:
+    async with stage() as on:
+        on.sandbox.inject_always(Fault.unavailable(100), id=1)
+        call = asyncio.create_task(on.trainings.get(1))
+        bulk = asyncio.create_task(on.trainings.get_many([1, 2]))
+        await asyncio.sleep(5)
+        await on.client.aclose()
+        with pytest.raises(UsageError, match="closed"):
+            await call
+        assert isinstance((await bulk).failures[1], UsageError)
+        assert asyncio.get_running_loop().time() == 5
+
+
+async def test_closing_from_another_loop_harms_nobody() -> None:
+    async with stage(rate_limit=RateLimit(1, 60.0)) as on:
+        await on.trainings.get(1)
+        waiting = asyncio.create_task(on.trainings.get(2))
+        await asyncio.sleep(1)
+
+        def close_elsewhere() -> None:
+            with pytest.raises(UsageError, match="event loop that used it"):
+                asyncio.run(on.client.aclose())
+
+        thread = threading.Thread(target=close_elsewhere)
+        thread.start()
+        thread.join()
+        assert (await waiting).id == 2
+
+
+class NeverResolved(aiohttp.abc.AbstractResolver):
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[aiohttp.abc.ResolveResult]:
+        await asyncio.sleep(3600)
+        raise OSError(host)
+
+    async def close(self) -> None: ...
+
+
+async def test_a_session_closed_while_a_host_name_resolves_cancels_nobody() -> None:
+    connector = aiohttp.TCPConnector(resolver=NeverResolved())
+    session = aiohttp.ClientSession(connector=connector)
+    client = LuccaTrainingClient("http://localhost:9", "key", session=session, retry=QUICK)
+
+    async def streamed() -> list[object]:
+        return [outcome.error async for outcome in client.realized_trainings.stream(range(1, 30))]
+
+    bulk = asyncio.create_task(client.realized_trainings.get_many(range(1, 30)))
+    stream = asyncio.create_task(streamed())
+    call = asyncio.create_task(client.realized_trainings.get(1))
+    await asyncio.sleep(1)
+    await session.close()
+    errors = [*(await bulk).failures.values(), *(await stream)]
+    assert len(errors) == 58
+    assert {type(error) for error in errors} <= {LuccaConnectionError, UsageError}
+    with pytest.raises((LuccaConnectionError, UsageError)):
+        await call
+
+
 async def test_a_given_session_is_used_and_left_open() -> None:
     async with aiohttp.ClientSession() as session, Sandbox() as sandbox:
         for _ in range(2):
@@ -159,6 +222,9 @@ async def test_the_settings_of_a_given_session_change_nothing() -> None:
         assert (await on.trainings.get(235)).id == 235
         assert (await on.trainings.get(236)).id == 236
         assert len(seen) == 3
+        on.sandbox.inject(Fault.error(403))
+        with pytest.raises(PermissionDeniedError):
+            await on.trainings.get(237)
 
 
 @pytest.mark.parametrize(("limit", "limit_per_host"), [(2, 0), (0, 2)])
