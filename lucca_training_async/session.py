@@ -110,7 +110,7 @@ class SessionManager:
         except aiohttp.ClientConnectorError:
             raise
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-            raise aiohttp.ClientConnectionError(_told(error)) from error
+            raise aiohttp.ClientConnectionError(str(error) or type(error).__name__) from error
 
     async def get(self, url: URL, *, attempt: int) -> Reply | LuccaConnectionError:
         """Send one GET. What went wrong on the way is returned, not raised."""

@@ -120,6 +120,9 @@ async def test_a_kept_alive_connection_that_breaks_costs_one_request_per_attempt
         on.sandbox.inject(Fault.drop(), id=2)
         await on.trainings.get(2)
         assert on.ids == ["1", "2", "2"]
+        on.sandbox.inject_always(Fault.drop(), id=3)
+        with pytest.raises(LuccaConnectionError, match="^no answer: .*Error: Server disconnected "):
+            await on.trainings.get(3)
 
 
 @pytest.mark.parametrize("fault", [Fault.html, Fault.bad_json])
