@@ -258,6 +258,7 @@ async def test_a_session_that_does_not_decompress_gets_plain_answers() -> None:
     assert asked[1] == "identity"
 
 
+@pytest.mark.real_time  # aiohttp reads a netrc file in a thread
 async def test_luccas_authorization_beats_that_of_a_given_session(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
