@@ -70,11 +70,10 @@ class BulkRun:
             return Outcome(checked, error=self.run.stopped)
         try:
             return Outcome(checked, training=await self.fetch(checked, self.run))
-        except (AuthenticationError, UsageError) as error:
-            # Neither a refused key nor a closed client will get better for the next id.
-            self.run.stop(error)
-            return Outcome(checked, error=error.with_traceback(None))
         except LuccaError as error:
+            if isinstance(error, (AuthenticationError, UsageError)):
+                # Neither a refused key nor a closed client will get better for the next id.
+                self.run.stop(error)
             # Kept as a value: its traceback would keep this run's frames alive with it.
             return Outcome(checked, error=error.with_traceback(None))
 

@@ -10,6 +10,7 @@ from typing import NamedTuple, cast
 
 from ._validators import is_int
 from .errors import InvalidIdError
+from .run import is_being_cancelled
 
 MAX_ID = 2**31 - 1
 """Ids are int32 in Lucca's documentation ("Get a realized-training")."""
@@ -132,10 +133,8 @@ class IdSource:
             try:
                 given = next(self._sync, _END) if self._sync is not None else await self._read()
             except asyncio.CancelledError as error:
-                task = asyncio.current_task()
-                if task is not None and task.cancelling():
+                if is_being_cancelled():
                     raise
-                # Not this worker was cancelled, but something that the source awaits.
                 self.failure, given = error, _END
             except Exception as error:
                 self.failure, given = error, _END

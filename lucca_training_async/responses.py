@@ -15,6 +15,7 @@ import attrs
 from multidict import CIMultiDict
 from yarl import URL
 
+from ._validators import is_int
 from .config import ApiKey
 from .errors import ERROR_BY_STATUS, ProblemDetails, ResponseError, ServerError
 
@@ -55,7 +56,12 @@ class Reply:
     def excerpt(self) -> str:
         """The beginning of the body on one line, short enough for a message."""
         text = " ".join(self.body[: 4 * _EXCERPT_CHARACTERS].decode("utf-8", "replace").split())
-        return text if len(text) <= _EXCERPT_CHARACTERS else text[: _EXCERPT_CHARACTERS - 1] + "…"
+        return shortened(text, _EXCERPT_CHARACTERS)
+
+
+def shortened(text: str, most: int) -> str:
+    """The text in at most so many characters, an ellipsis in place of what is left out."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def is_success(status: int) -> bool:
@@ -74,10 +80,10 @@ def response_error(reply: Reply, *, attempts: int, key: ApiKey) -> ResponseError
     problem = parse_problem(reply.body, key.redact)
     message = _status_line(reply.status)
     if 300 <= reply.status < 400 and "Location" in reply.headers:
-        location = _cut(reply.headers["Location"])
+        location = shortened(reply.headers["Location"], _MESSAGE_CHARACTERS)
         message += f": a redirect to {location!r}, and redirects are not followed"
     elif problem is not None and str(problem):
-        message += f": {_cut(str(problem))}"
+        message += f": {shortened(str(problem), _MESSAGE_CHARACTERS)}"
     elif reply.body:
         message += f": {reply.excerpt}"
     message += f" [{reply.url}]"
@@ -98,11 +104,6 @@ def response_error(reply: Reply, *, attempts: int, key: ApiKey) -> ResponseError
         retry_after=retry_after,
         attempts=attempts,
     )
-
-
-def _cut(text: str) -> str:
-    """Short enough for a message; the whole is in the error's attributes."""
-    return text if len(text) <= _MESSAGE_CHARACTERS else text[: _MESSAGE_CHARACTERS - 1] + "…"
 
 
 def _status_line(status: int) -> str:
@@ -138,7 +139,7 @@ def parse_problem(body: bytes, redact: Callable[[str], str]) -> ProblemDetails |
     problem = ProblemDetails(
         type=text("type"),
         title=text("title"),
-        status=status if isinstance(status, int) and not isinstance(status, bool) else None,
+        status=status if is_int(status) else None,
         detail=text("detail"),
         instance=text("instance"),
         errors=_field_errors(members.get("errors"), redact),

@@ -15,6 +15,12 @@ from .errors import LuccaError
 T = TypeVar("T")
 
 
+def is_being_cancelled() -> bool:
+    """Whether a CancelledError is meant for this task, not for something that it awaits."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 class Run:
     """Counters and the stop signal of one call.
 

@@ -16,6 +16,7 @@ from yarl import URL
 from .config import ApiKey, Timeouts
 from .errors import LuccaConnectionError, LuccaTimeoutError, UsageError
 from .responses import Reply
+from .run import is_being_cancelled
 
 USER_AGENT = f"lucca-training-async/{version('lucca-training-async')} aiohttp/{aiohttp.__version__}"
 
@@ -128,10 +129,9 @@ class SessionManager:
             # closes it if anything, a cancellation included, keeps it from getting there.
             return Reply(response.status, response.headers, await response.read(), url)
         except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
+            if is_being_cancelled():
                 raise
-            # Not the caller was cancelled: aiohttp cancels its own waits (for a host name, for
+            # aiohttp cancels its own waits (for a host name, for
             # a connection) when its session is closed.
             kind, transient, reason = LuccaConnectionError, True, _told(error)
         except Exception as error:

@@ -23,7 +23,7 @@ from cattrs.gen import make_dict_structure_fn, override
 
 from .errors import DecodeError
 from .models import RealizedTraining, TrainingLevel, TrainingSummary
-from .responses import Reply
+from .responses import Reply, shortened
 
 T = TypeVar("T")
 Hook = Callable[[object, Any], Any]
@@ -38,6 +38,7 @@ _MIDNIGHT = re.compile(
 _DATE_CHARACTERS = len("2025-01-04")
 _LEVELS: dict[str, TrainingLevel] = {level.value: level for level in TrainingLevel}
 _MAX_REASONS_TOLD = 3
+_VALUE_CHARACTERS = 60
 _AROUND_JSON = "\ufeff \t\r\n"  # a byte order mark and JSON's white space
 
 
@@ -102,8 +103,7 @@ def _camel(name: str) -> str:
 
 
 def _refuse(value: object, expected: str) -> Never:
-    text = repr(value)
-    raise _WireError(f"expected {expected}, got {text if len(text) <= 60 else text[:59] + '…'}")
+    raise _WireError(f"expected {expected}, got {shortened(repr(value), _VALUE_CHARACTERS)}")
 
 
 def _int(value: object, _: object) -> int:
