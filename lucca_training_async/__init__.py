@@ -2,12 +2,25 @@
 
 from importlib.metadata import version
 
-from .bulk import OutcomeStream
+from ._budget import Budget
+from ._bulk import (
+    BulkResult,
+    BulkStats,
+    Failed,
+    Found,
+    Missing,
+    OnOutcome,
+    OnProgress,
+    Outcome,
+    OutcomeStream,
+    Progress,
+    Refused,
+)
 from .client import LuccaTrainingClient
-from .config import Timeouts
 from .errors import (
     AuthenticationError,
     BadRequestError,
+    ClientClosedError,
     ConfigurationError,
     DecodeError,
     InvalidIdError,
@@ -18,43 +31,62 @@ from .errors import (
     PermissionDeniedError,
     ProblemDetails,
     RateLimitedError,
+    RequestError,
     ResponseError,
     ServerError,
     UsageError,
 )
 from .models import RealizedTraining, TrainingLevel, TrainingSummary
-from .outcomes import BulkResult, BulkStats, Outcome
-from .retry import RetryPolicy
-from .throttle import RateLimit
+from .resources import RealizedTrainings
+from .settings import ClientOptions, RateLimit, RetryPolicy, Settings, Timeouts
 
 __version__ = version("lucca-training-async")
 
 __all__ = [
     "AuthenticationError",
     "BadRequestError",
+    "Budget",
     "BulkResult",
     "BulkStats",
+    "ClientClosedError",
+    "ClientOptions",
     "ConfigurationError",
     "DecodeError",
+    "Failed",
+    "Found",
     "InvalidIdError",
     "LuccaConnectionError",
     "LuccaError",
     "LuccaTimeoutError",
     "LuccaTrainingClient",
+    "Missing",
     "NotFoundError",
+    "OnOutcome",
+    "OnProgress",
     "Outcome",
     "OutcomeStream",
     "PermissionDeniedError",
     "ProblemDetails",
+    "Progress",
     "RateLimit",
     "RateLimitedError",
     "RealizedTraining",
+    "RealizedTrainings",
+    "Refused",
+    "RequestError",
     "ResponseError",
     "RetryPolicy",
     "ServerError",
+    "Settings",
     "Timeouts",
     "TrainingLevel",
     "TrainingSummary",
     "UsageError",
     "__version__",
 ]
+
+# Pickles, tracebacks and the documentation name the public place of a class, which stays
+# where it is when the code moves from one room to another.
+for _public in [globals()[name] for name in __all__]:
+    if isinstance(_public, type):
+        _public.__module__ = __name__

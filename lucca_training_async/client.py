@@ -1,19 +1,16 @@
-"""The client: settings checked, a transport made of them, the resources hung on it."""
+"""The client: settings bound to a loop, the resources hung on it."""
 
 from __future__ import annotations
 
 import os
-from typing import Any, NoReturn, Self
+from typing import NoReturn, Self, Unpack
 
-import aiohttp
-
-from ._validators import is_int
-from .config import ApiKey, Timeouts, base_url
+from ._budget import Budget
+from ._http.call import Caller
+from ._http.link import Link
 from .errors import ConfigurationError, UsageError
 from .resources import RealizedTrainings
-from .retry import RetryPolicy
-from .throttle import RateLimit
-from .transport import Transport
+from .settings import ClientOptions, RetryPolicy, Settings, Timeouts, forgetting_arguments
 
 _HOST_VARIABLE = "LUCCA_HOST"
 _API_KEY_VARIABLE = "LUCCA_API_KEY"
@@ -29,15 +26,8 @@ class LuccaTrainingClient:
     Args:
         host: ``"acme.ilucca.net"``, or the URL without path, query or user info.
         api_key: The key alone; it appears in no repr, log, error or pickle.
-        session: An aiohttp session to use; it is never closed. Without one, the client
-            makes its own, and :meth:`aclose` closes it.
-        timeouts: Limits of one attempt.
-        retry: What is retried, and for how long.
-        rate_limit: This client's share of the tenant's request budget; None for no limit
-            of our own (a 429 still pauses the client).
-        max_concurrency: How many requests may be under way at once; no more than the
-            connector of a given session allows.
-        allow_any_host: Accept a host outside the patterns that Lucca documents.
+        options: The other attributes of :class:`Settings`: ``session``, ``timeouts``,
+            ``retry``, ``rate_limit``, ``max_concurrency``, ``allow_any_host``.
 
     Attributes:
         realized_trainings: Reads realized trainings.
@@ -48,80 +38,83 @@ class LuccaTrainingClient:
 
     realized_trainings: RealizedTrainings
 
-    def __init__(
-        self,
-        host: str,
-        api_key: str,
-        *,
-        session: aiohttp.ClientSession | None = None,
-        timeouts: Timeouts = Timeouts(),
-        retry: RetryPolicy = RetryPolicy(),
-        rate_limit: RateLimit | None = RateLimit(),
-        max_concurrency: int = 10,
-        allow_any_host: bool = False,
-    ) -> None:
-        url = base_url(host, allow_any_host=allow_any_host)
-        _check_type("timeouts", timeouts, Timeouts)
-        _check_type("retry", retry, RetryPolicy)
-        if rate_limit is not None:
-            _check_type("rate_limit", rate_limit, RateLimit)
-        if session is not None:
-            _check_type("session", session, aiohttp.ClientSession)
-        if not is_int(max_concurrency) or max_concurrency < 1:
-            raise ConfigurationError(
-                f"max_concurrency must be an int of at least 1, not {max_concurrency!r}"
-            )
-        self._origin = str(url.origin())
-        self._transport = Transport(
-            base_url=url,
-            api_key=ApiKey(api_key),
-            session=session,
-            timeouts=timeouts,
-            retry=retry,
-            rate_limit=rate_limit,
-            max_concurrency=max_concurrency,
-        )
-        self.realized_trainings = RealizedTrainings(self._transport)
+    @forgetting_arguments
+    def __init__(self, host: str, api_key: str, **options: Unpack[ClientOptions]) -> None:
+        self._hang(Settings(host, api_key, **options), None)
+
+    def _hang(self, settings: Settings, link: Link | None) -> None:
+        self._settings = settings
+        self._link = link or Link(settings)
+        caller = Caller(self._link, settings.retry, settings.timeouts)
+        self.realized_trainings = RealizedTrainings(caller)
 
     @classmethod
-    def from_env(
-        cls,
-        *,
-        session: aiohttp.ClientSession | None = None,
-        timeouts: Timeouts = Timeouts(),
-        retry: RetryPolicy = RetryPolicy(),
-        rate_limit: RateLimit | None = RateLimit(),
-        max_concurrency: int = 10,
-        allow_any_host: bool = False,
-    ) -> Self:
+    def from_settings(cls, settings: Settings) -> Self:
+        """A client of these settings."""
+        client = cls.__new__(cls)
+        client._hang(settings, None)
+        return client
+
+    @classmethod
+    def from_env(cls, **options: Unpack[ClientOptions]) -> Self:
         """A client for the host and the key in ``LUCCA_HOST`` and ``LUCCA_API_KEY``.
+
+        Args:
+            options: As for the class.
 
         Raises:
             ConfigurationError: A variable is missing or empty, or a setting can't work.
         """
-        return cls(
-            _variable(_HOST_VARIABLE),
-            _variable(_API_KEY_VARIABLE),
-            session=session,
-            timeouts=timeouts,
-            retry=retry,
-            rate_limit=rate_limit,
-            max_concurrency=max_concurrency,
-            allow_any_host=allow_any_host,
+        return cls(_variable(_HOST_VARIABLE), _variable(_API_KEY_VARIABLE), **options)
+
+    def with_options(
+        self, *, retry: RetryPolicy | None = None, timeouts: Timeouts | None = None
+    ) -> Self:
+        """A view of this client with another policy: same session, same budget, same life.
+
+        It costs next to nothing, so make one where it is needed. Closing it closes the
+        client.
+
+        Args:
+            retry: In place of the client's own; None keeps it.
+            timeouts: In place of the client's own; None keeps them.
+
+        Raises:
+            ConfigurationError: A value is of the wrong type.
+        """
+        view = type(self).__new__(type(self))
+        view._hang(
+            self._settings.replace(
+                retry=self._settings.retry if retry is None else retry,
+                timeouts=self._settings.timeouts if timeouts is None else timeouts,
+            ),
+            self._link,
         )
+        return view
+
+    @property
+    def settings(self) -> Settings:
+        """What this client was told."""
+        return self._settings
+
+    @property
+    def budget(self) -> Budget:
+        """What is known of the tenant's budget at this moment."""
+        return self._link.budget
 
     async def aclose(self) -> None:
         """Close the client, and its session if it made one; idempotent.
 
-        Calls that wait (for the budget, for a retry) fail with UsageError at once.
+        Calls that wait (for the budget, for a retry) fail with ClientClosedError at once.
 
         Raises:
-            UsageError: Called in another event loop than the one that used the client.
+            UsageError: Called in another event loop than the one that used the client, while
+                that one is not closed.
         """
-        await self._transport.aclose()
+        await self._link.aclose()
 
     async def __aenter__(self) -> Self:
-        self._transport.bind()
+        self._link.bind()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -133,8 +126,8 @@ class LuccaTrainingClient:
     def __exit__(self, *_: object) -> None: ...
 
     def __repr__(self) -> str:
-        state = " closed" if self._transport.closed else ""
-        return f"<{type(self).__name__} {self._origin}{state}>"
+        state = "closed" if self._link.closed else str(self.budget)
+        return f"<{type(self).__name__} {self._settings.base_url.origin()}: {state}>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a client can't be pickled or copied: it holds connections and the API key")
@@ -145,10 +138,3 @@ def _variable(name: str) -> str:
     if not value:
         raise ConfigurationError(f"the environment variable {name} is not set")
     return value
-
-
-def _check_type(name: str, value: object, expected: type[Any]) -> None:
-    if not isinstance(value, expected):
-        raise ConfigurationError(
-            f"{name} must be a {expected.__name__}, not {type(value).__name__}"
-        )

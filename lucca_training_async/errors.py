@@ -7,13 +7,17 @@ that no aiohttp exception, whose ``request_info`` carries the headers, hangs on
 ``__context__``.
 """
 
-from __future__ import annotations
+# No ``from __future__ import annotations``: public classes carry the package as their
+# ``__module__``, where names in annotations kept as text could not be looked up.
 
 import copyreg
 from collections.abc import Mapping
 from typing import Any
 
 import attrs
+
+# Lucca documents 408, 429, 500 and 503; the other 5xx come from gateways in front of it.
+_TRANSIENT_STATUSES = frozenset({408, 429})
 
 
 @attrs.frozen(kw_only=True)
@@ -51,37 +55,69 @@ class ConfigurationError(LuccaError, ValueError):
 
 
 class InvalidIdError(LuccaError, ValueError):
-    """The value is no realized-training id (an int from 1 to 2**31 - 1); no request was spent."""
+    """The value is no id (an integer from 1 to 2**31 - 1); no request was spent for it."""
 
 
 class UsageError(LuccaError, RuntimeError):
-    """The client was used after ``aclose()``, from another event loop, or without ``async``."""
+    """The client was used from another event loop, without ``async``, or with a closed session."""
 
 
-class LuccaConnectionError(LuccaError):
-    """No complete answer arrived: refused, dropped, TLS failure or truncated body.
+class ClientClosedError(LuccaError, RuntimeError):
+    """The client was closed before the call, or while it waited; nothing more was sent."""
+
+
+class RequestError(LuccaError):
+    """A request was due, and did not bring the resource.
 
     Attributes:
         url: The URL that was requested.
-        attempts: How many requests were sent for this call.
-        transient: Whether another attempt may succeed; false for a certificate that does
-            not verify.
+        attempts: How many requests were sent for this call, this one included.
+        request_id: The request id that the answer's headers give, for Lucca's support, or
+            None.
+        transient: Whether the same request may succeed later.
     """
 
     def __init__(
-        self, message: str, *, url: str, attempts: int = 1, transient: bool = True
+        self,
+        message: str,
+        *,
+        url: str,
+        attempts: int = 1,
+        request_id: str | None = None,
+        transient: bool = False,
     ) -> None:
         super().__init__(message)
         self.url = url
         self.attempts = attempts
+        self.request_id = request_id
         self.transient = transient
+
+
+class LuccaConnectionError(RequestError):
+    """No complete answer arrived: refused, dropped, TLS failure or truncated body.
+
+    It is ``transient``, but for a certificate that does not verify.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        url: str,
+        attempts: int = 1,
+        request_id: str | None = None,
+        transient: bool = True,
+    ) -> None:
+        super().__init__(
+            message, url=url, attempts=attempts, request_id=request_id, transient=transient
+        )
 
 
 class LuccaTimeoutError(LuccaConnectionError):
     """The attempt did not complete within :class:`~lucca_training_async.Timeouts`."""
 
 
-class ResponseError(LuccaError):
+class ResponseError(RequestError):
     """Lucca answered, and the answer is not the resource.
 
     Raised as itself for a redirect (never followed) and for the statuses that have no
@@ -89,31 +125,31 @@ class ResponseError(LuccaError):
 
     Attributes:
         status: The HTTP status code.
-        url: The URL that was requested.
         problem: The parsed Problem Details, or None if the body held none.
-        request_id: The request id that the answer's headers give, for Lucca's support.
         retry_after: Seconds that the answer asks to wait (RFC 9110, section 10.2.3), or None.
-        attempts: How many requests were sent for this call.
     """
 
     def __init__(
         self,
         message: str,
         *,
-        status: int,
         url: str,
+        status: int,
         problem: ProblemDetails | None = None,
-        request_id: str | None = None,
         retry_after: float | None = None,
         attempts: int = 1,
+        request_id: str | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(
+            message,
+            url=url,
+            attempts=attempts,
+            request_id=request_id,
+            transient=status in _TRANSIENT_STATUSES or status >= 500,
+        )
         self.status = status
-        self.url = url
         self.problem = problem
-        self.request_id = request_id
         self.retry_after = retry_after
-        self.attempts = attempts
 
 
 class BadRequestError(ResponseError):
@@ -144,25 +180,31 @@ class ServerError(ResponseError):
     """5xx: Lucca failed, and went on failing for every attempt allowed."""
 
 
-class DecodeError(LuccaError):
+class DecodeError(RequestError):
     """A successful answer is not what the API documents.
 
     Attributes:
         path: JSON path of the first offending field, such as ``$.training.level``; ``$``
             is the whole body.
         excerpt: The beginning of the body.
-        url: The URL that was requested.
-        request_id: The request id that the answer's headers give, or None.
     """
 
     def __init__(
-        self, message: str, *, path: str, excerpt: str, url: str, request_id: str | None = None
+        self,
+        message: str,
+        *,
+        url: str,
+        path: str,
+        excerpt: str,
+        attempts: int = 1,
+        request_id: str | None = None,
+        transient: bool = False,
     ) -> None:
-        super().__init__(message)
+        super().__init__(
+            message, url=url, attempts=attempts, request_id=request_id, transient=transient
+        )
         self.path = path
         self.excerpt = excerpt
-        self.url = url
-        self.request_id = request_id
 
 
 ERROR_BY_STATUS: Mapping[int, type[ResponseError]] = {

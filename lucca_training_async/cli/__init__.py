@@ -8,9 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 
 from .. import __version__
-from ..config import ApiKey
 from ..errors import ConfigurationError
-from ..throttle import RateLimit
+from ..settings import ApiKey, RateLimit
 from . import demo, sandbox
 from .scenario import FEWEST_IDS, MOST_IDS
 

@@ -7,9 +7,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from ..client import LuccaTrainingClient
-from ..retry import RetryPolicy
 from ..sandbox import Sandbox
-from ..throttle import RateLimit
+from ..settings import RateLimit, RetryPolicy
 from .scenario import Scenario, unaccounted_for
 
 if TYPE_CHECKING:
@@ -42,7 +41,9 @@ async def _demonstrate(scenario: Scenario, limit: RateLimit, report: Report) -> 
             sandbox.url, sandbox.api_key, rate_limit=limit, retry=_RETRY
         ) as client:
             with report.progress() as on_progress:
-                result = await client.realized_trainings.get_many(scenario.ids, on_progress)
+                result = await client.realized_trainings.get_many(
+                    scenario.ids, on_progress=on_progress
+                )
     lost = unaccounted_for(scenario.ids, result)
     report.conclude(scenario, limit, sandbox, result, lost)
     return 1 if lost else 0

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 
 from rich.box import ROUNDED
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
 from rich.table import Table
 
-from ..bulk import OnProgress
+from .._bulk import BulkResult, OnProgress, Progress
 from ..errors import LuccaError
-from ..outcomes import BulkResult
 from ..sandbox import Sandbox
-from ..throttle import RateLimit
+from ..settings import RateLimit
 from .scenario import Scenario, ideal_seconds
 
 _MOST_LOST_TOLD = 20
@@ -40,11 +40,11 @@ class Report:
         """A bar, and the function that moves it."""
         columns = BarColumn(), MofNCompleteColumn(), TextColumn("ids"), TimeElapsedColumn()
         self._console.print()
-        with Progress(*columns, console=self._console) as bar:
+        with Bar(*columns, console=self._console) as bar:
             task = bar.add_task("")
 
-            def on_progress(done: int, total: int | None) -> None:
-                bar.update(task, completed=done, total=total)
+            def on_progress(progress: Progress) -> None:
+                bar.update(task, completed=progress.done, total=progress.total)
 
             yield on_progress
         self._console.print()
@@ -64,8 +64,12 @@ class Report:
         self._console.print(summary)
         self._console.print(_about_ideal(scenario, limit, result), style="dim")
         self._console.print()
-        for failed, error in result.failures.items():
-            line = failure_line(failed, error, self._console.width)
+        failed: list[tuple[object, LuccaError]] = [
+            *result.failures.items(),
+            *((refused.value, refused.error) for refused in result.refused),
+        ]
+        for given, error in failed:
+            line = failure_line(given, error, self._console.width)
             self._console.print(line, style="red", markup=False)
         self._console.print()
         if lost:
@@ -86,6 +90,7 @@ def _rows(
         ("found", str(len(result.items))),
         ("missing", str(len(result.missing))),
         ("failed", str(len(result.failures))),
+        ("refused", str(len(result.refused))),
         ("requests", str(stats.requests)),
         ("retries", str(stats.retries)),
         ("429s", f"{forced} forced, {len(refused) - forced} for overspending"),
@@ -103,13 +108,13 @@ def _about_ideal(scenario: Scenario, limit: RateLimit, result: BulkResult) -> st
     )
 
 
-def failure_line(failed: int, error: LuccaError, width: int) -> str:
-    """An id and its error, in one line of at most ``width`` characters."""
+def failure_line(value: object, error: LuccaError, width: int) -> str:
+    """What was given as an id, and its error, in one line of at most ``width`` characters."""
     message = str(error)
     if url := getattr(error, "url", ""):
         # It says no more than the id, and would leave no room for what does.
         message = message.replace(url, "...")
-    line = f"{failed:>6}  {type(error).__name__}: {message}"
+    line = f"{value!s:>6}  {type(error).__name__}: {message}"
     return line if len(line) <= width else f"{line[: width - 3]}..."
 
 

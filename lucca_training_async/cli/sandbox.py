@@ -11,7 +11,7 @@ import sys
 
 from ..sandbox import Sandbox
 from ..sandbox.data import DOCUMENTED_ID
-from ..throttle import RateLimit
+from ..settings import RateLimit
 
 _EXAMPLE = f"/talent-training/api/v2/realized-trainings/{DOCUMENTED_ID}"
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
-from ..outcomes import BulkResult
+from .._bulk import BulkResult
 from ..sandbox import Fault
 from ..sandbox.server import HIGHEST_ID
-from ..throttle import RateLimit
+from ..settings import RateLimit
 
 FEWEST_IDS = 20
 """Every fault needs two valid ids: its own, and a neighbour's that may be missing."""
@@ -68,7 +68,8 @@ def unaccounted_for(ids: Iterable[int], result: BulkResult) -> list[int]:
     """The ids that don't have exactly one outcome, or have one without being asked for."""
     expected = Counter(set(ids))
     found = (key for key, training in result.items.items() if training.id == key)
-    actual = Counter([*found, *result.missing, *result.failures])
+    refused = (refused.value for refused in result.refused if isinstance(refused.value, int))
+    actual = Counter([*found, *result.missing, *result.failures, *refused])
     return sorted(key for key in expected | actual if expected[key] != actual[key])
 
 

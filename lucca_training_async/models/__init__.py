@@ -1,5 +1,15 @@
 """The resources of Lucca's Training API as immutable, typed values."""
 
-from .realized_training import RealizedTraining, TrainingLevel, TrainingSummary
+from ._converter import Fault, WireError, reader, unstructure
+from .realized_training import MAX_ID, RealizedTraining, TrainingLevel, TrainingSummary
 
-__all__ = ["RealizedTraining", "TrainingLevel", "TrainingSummary"]
+__all__ = [
+    "MAX_ID",
+    "Fault",
+    "RealizedTraining",
+    "TrainingLevel",
+    "TrainingSummary",
+    "WireError",
+    "reader",
+    "unstructure",
+]

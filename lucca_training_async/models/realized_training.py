@@ -1,12 +1,16 @@
 """A realized training: who completed which course, when, and for how many hours."""
 
-from __future__ import annotations
+# No ``from __future__ import annotations``: public classes carry the package as their
+# ``__module__``, where names in annotations kept as text could not be looked up.
 
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
 import attrs
+
+MAX_ID = 2**31 - 1
+"""Ids are int32 from 1 in Lucca's documentation ("Get a realized-training")."""
 
 
 class TrainingLevel(StrEnum):

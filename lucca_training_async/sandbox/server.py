@@ -13,8 +13,8 @@ import attrs
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from ..ids import MAX_ID
-from ..throttle import RateLimit
+from ..models import MAX_ID
+from ..settings import RateLimit
 from .data import realized_training
 from .faults import Fault, problem
 from .window import SlidingWindow, busiest_window

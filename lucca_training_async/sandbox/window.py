@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
 
-from ..throttle import RateLimit
+from ..settings import RateLimit
 
 
 class SlidingWindow:

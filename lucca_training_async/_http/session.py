@@ -1,8 +1,8 @@
 """The aiohttp session: made lazily or borrowed, bound to one event loop, closed once.
 
-This is the only module that calls aiohttp's client. It turns everything aiohttp raises
-into a value, so that no aiohttp exception (they carry the request's headers) is ever
-chained to ours.
+This is the only module that calls aiohttp's client. What aiohttp raises becomes one of our
+errors outside of the ``except`` block, so that no aiohttp exception (they carry the
+request's headers) is ever chained to ours.
 """
 
 from __future__ import annotations
@@ -13,38 +13,34 @@ from importlib.metadata import version
 import aiohttp
 from yarl import URL
 
-from .config import ApiKey, Timeouts
-from .errors import LuccaConnectionError, LuccaTimeoutError, UsageError
-from .responses import Reply
-from .run import is_being_cancelled
+from ..errors import ClientClosedError, LuccaConnectionError, LuccaTimeoutError, UsageError
+from ..settings import Settings, Timeouts
+from .answers import Reply, quoted
 
 USER_AGENT = f"lucca-training-async/{version('lucca-training-async')} aiohttp/{aiohttp.__version__}"
 
 
-class SessionManager:
-    """Sends one request over the session and reads the answer to its end."""
+def client_timeout(timeouts: Timeouts) -> aiohttp.ClientTimeout:
+    """Our limits in aiohttp's terms."""
+    return aiohttp.ClientTimeout(
+        total=timeouts.total, sock_connect=timeouts.connect, sock_read=timeouts.read
+    )
 
-    def __init__(
-        self,
-        *,
-        api_key: ApiKey,
-        session: aiohttp.ClientSession | None,
-        timeouts: Timeouts,
-        max_concurrency: int,
-    ) -> None:
-        self.max_concurrency: int = max_concurrency
-        self._api_key = api_key
-        self._session = session
-        self._owned = session is None
-        self._timeout = aiohttp.ClientTimeout(
-            total=timeouts.total, sock_connect=timeouts.connect, sock_read=timeouts.read
-        )
+
+class Session:
+    """Sends one request over the aiohttp session and reads the answer to its end."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.max_concurrency: int = settings.max_concurrency
+        self._api_key = settings.api_key
+        self._session = settings.session
+        self._owned = settings.session is None
         self._headers = {"Accept": "application/json", "User-Agent": USER_AGENT}
         self._middlewares: tuple[aiohttp.ClientMiddlewareType, ...] = (self._send,)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
-        if session is not None:
-            self._adopt(session)
+        if settings.session is not None:
+            self._adopt(settings.session)
 
     def _adopt(self, session: aiohttp.ClientSession) -> None:
         # Waiting for a connection of a smaller pool would count against the timeout.
@@ -62,7 +58,8 @@ class SessionManager:
         """The running loop, which must be the one that the client was first used in.
 
         Raises:
-            UsageError: The client or the given session is closed, or belongs to another loop.
+            ClientClosedError: The client is closed.
+            UsageError: The given session is closed, or one of them belongs to another loop.
         """
         loop = asyncio.get_running_loop()
         if loop is not self._loop and not self._closed:
@@ -71,9 +68,9 @@ class SessionManager:
         return loop
 
     def check_open(self) -> None:
-        """Raise UsageError if the client or the given session is closed."""
+        """Raise if the client (ClientClosedError) or the given session (UsageError) is closed."""
         if self._closed:
-            raise closed_error()
+            raise ClientClosedError("this client is closed")
         if self._session is not None and self._session.closed:
             raise UsageError("the aiohttp session given to this client is closed")
 
@@ -113,14 +110,18 @@ class SessionManager:
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
             raise aiohttp.ClientConnectionError(str(error) or type(error).__name__) from error
 
-    async def get(self, url: URL, *, attempt: int) -> Reply | LuccaConnectionError:
-        """Send one GET. What went wrong on the way is returned, not raised."""
+    async def get(self, url: URL, limits: aiohttp.ClientTimeout, *, attempt: int) -> Reply:
+        """Send one GET.
+
+        Raises:
+            LuccaConnectionError: No complete answer came.
+        """
         assert self._session is not None
         try:
             response = await self._session.get(
                 url,
                 headers=self._headers,
-                timeout=self._timeout,
+                timeout=limits,
                 allow_redirects=False,
                 raise_for_status=False,
                 middlewares=self._middlewares,
@@ -129,7 +130,7 @@ class SessionManager:
             # closes it if anything, a cancellation included, keeps it from getting there.
             return Reply(response.status, response.headers, await response.read(), url)
         except asyncio.CancelledError as error:
-            if is_being_cancelled():
+            if _is_being_cancelled():
                 raise
             # aiohttp cancels its own waits (for a host name, for
             # a connection) when its session is closed.
@@ -140,8 +141,8 @@ class SessionManager:
             kind = LuccaTimeoutError if isinstance(error, TimeoutError) else LuccaConnectionError
             transient = _is_transient(error)
             reason = _told(error)
-        return kind(
-            f"no answer: {self._api_key.redact(reason)} [{url}]",
+        raise kind(
+            f"no answer: {quoted(reason, self._api_key)} [{url}]",
             url=str(url),
             attempts=attempt,
             transient=transient,
@@ -151,20 +152,31 @@ class SessionManager:
     def closed(self) -> bool:
         return self._closed
 
-    def check_may_close(self) -> None:
-        """Raise UsageError in another loop than the one the client was used in."""
-        if self._loop is not None and self._loop is not asyncio.get_running_loop():
+    def mark_closed(self) -> bool:
+        """Let nothing more be sent; whether this is the client's own loop.
+
+        A client whose loop has been closed may be closed in any other.
+
+        Raises:
+            UsageError: The client's own loop still lives, and is another one.
+        """
+        home = self._loop
+        at_home = home is None or home is asyncio.get_running_loop()
+        if home is not None and not at_home and not home.is_closed():
             raise UsageError("close the client in the event loop that used it")
+        self._closed = True
+        return at_home
 
     async def aclose(self) -> None:
-        """Close the session if it is ours."""
-        self._closed = True
+        """Close the aiohttp session if it is ours."""
         if self._owned and self._session is not None:
             await self._session.close()
 
 
-def closed_error() -> UsageError:
-    return UsageError("this client is closed")
+def _is_being_cancelled() -> bool:
+    """Whether a CancelledError is meant for this task, not for something that it awaits."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _is_transient(error: Exception) -> bool:

@@ -1,9 +1,13 @@
-"""What an HTTP answer means, as pure functions of its status, headers and body."""
+"""What an HTTP answer means, as pure functions of its status, headers and body.
+
+Whatever the other side wrote reaches an error or a log line through :func:`quoted` alone.
+"""
 
 from __future__ import annotations
 
 import json
 import re
+import reprlib
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -12,19 +16,22 @@ from http import HTTPStatus
 from typing import Any, cast
 
 import attrs
-from multidict import CIMultiDict
 from yarl import URL
 
-from ._validators import is_int
-from .config import ApiKey
-from .errors import ERROR_BY_STATUS, ProblemDetails, ResponseError, ServerError
+from .._checks import is_int
+from ..errors import ERROR_BY_STATUS, DecodeError, ProblemDetails, ResponseError, ServerError
+from ..models import Fault, WireError
+from ..settings import ApiKey
 
 _EXCERPT_CHARACTERS = 120
 _MESSAGE_CHARACTERS = 500
+_MOST_FAULTS_TOLD = 3
 # Lucca's documentation names no request id header: these are the customary ones.
 _REQUEST_ID_HEADERS = ("X-Request-Id", "X-Correlation-Id", "Request-Id")
 # RFC 9110 asks for whole seconds; a fraction is understood too.
 _DELAY_SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?", re.ASCII)
+# Beyond the last date that a Retry-After can name (the year 9999): no answer means infinity.
+_LONGEST_RETRY_AFTER = 1e12
 
 
 @attrs.define(eq=False)
@@ -41,27 +48,30 @@ class Reply:
     body: bytes = attrs.field(repr=False)
     url: URL
 
-    def without(self, key: ApiKey) -> Reply:
-        """The reply as it may be quoted: a server that echoes our headers echoes the key."""
-        headers = CIMultiDict({name: key.redact(text) for name, text in self.headers.items()})
-        return Reply(self.status, headers, key.redact_bytes(self.body), self.url)
 
-    @property
-    def request_id(self) -> str | None:
-        return next(
-            (self.headers[name] for name in _REQUEST_ID_HEADERS if name in self.headers), None
-        )
-
-    @property
-    def excerpt(self) -> str:
-        """The beginning of the body on one line, short enough for a message."""
-        text = " ".join(self.body[: 4 * _EXCERPT_CHARACTERS].decode("utf-8", "replace").split())
-        return shortened(text, _EXCERPT_CHARACTERS)
+def quoted(text: str, key: ApiKey, most: int = _MESSAGE_CHARACTERS) -> str:
+    """Somebody else's text as it may be quoted: one printable line, short, without the key."""
+    # More than is kept, but not megabytes; the key may begin near the end of what is.
+    line = " ".join(key.redact(text[: 8 * most]).split())
+    return shortened("".join(c if c.isprintable() else "\ufffd" for c in line), most)
 
 
 def shortened(text: str, most: int) -> str:
     """The text in at most so many characters, an ellipsis in place of what is left out."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def request_id(reply: Reply, key: ApiKey) -> str | None:
+    """The request id that the answer's headers give, or None."""
+    named = (reply.headers[name] for name in _REQUEST_ID_HEADERS if name in reply.headers)
+    return next((quoted(value, key, _EXCERPT_CHARACTERS) for value in named), None)
+
+
+def excerpt(body: bytes, key: ApiKey) -> str:
+    """The beginning of a body, short enough for a message."""
+    return quoted(
+        body[: 8 * _EXCERPT_CHARACTERS].decode("utf-8", "replace"), key, _EXCERPT_CHARACTERS
+    )
 
 
 def is_success(status: int) -> bool:
@@ -76,34 +86,68 @@ def response_error(reply: Reply, *, attempts: int, key: ApiKey) -> ResponseError
         attempts: How many requests were sent for this call, this one included.
         key: Never to be quoted, should the other side have echoed it.
     """
-    reply = reply.without(key)
-    problem = parse_problem(reply.body, key.redact)
+    problem = parse_problem(reply.body, lambda text: quoted(text, key))
     message = _status_line(reply.status)
     if 300 <= reply.status < 400 and "Location" in reply.headers:
-        location = shortened(reply.headers["Location"], _MESSAGE_CHARACTERS)
+        location = quoted(reply.headers["Location"], key)
         message += f": a redirect to {location!r}, and redirects are not followed"
     elif problem is not None and str(problem):
         message += f": {shortened(str(problem), _MESSAGE_CHARACTERS)}"
     elif reply.body:
-        message += f": {reply.excerpt}"
+        message += f": {excerpt(reply.body, key)}"
     message += f" [{reply.url}]"
     retry_after = parse_retry_after(reply.headers)
     if retry_after is not None:
         message += f" (retry after {retry_after:g} s)"
-    request_id = reply.request_id
-    if request_id is not None:
-        message += f" (request id {request_id})"
+    support_id = request_id(reply, key)
+    if support_id is not None:
+        message += f" (request id {support_id})"
 
     default = ServerError if reply.status >= 500 else ResponseError
     return ERROR_BY_STATUS.get(reply.status, default)(
         message,
-        status=reply.status,
         url=str(reply.url),
+        status=reply.status,
         problem=problem,
-        request_id=request_id,
         retry_after=retry_after,
         attempts=attempts,
+        request_id=support_id,
     )
+
+
+def decode_error(reply: Reply, error: WireError, *, attempts: int, key: ApiKey) -> DecodeError:
+    """The exception for a success whose body is not the resource."""
+    told = "; ".join(_told(fault, key) for fault in error.faults[:_MOST_FAULTS_TOLD])
+    begins = excerpt(reply.body, key)
+    return DecodeError(
+        f"the answer is not what Lucca documents: {told} [{reply.url}]; it begins {begins!r}",
+        url=str(reply.url),
+        path=error.faults[0].path,
+        excerpt=begins,
+        attempts=attempts,
+        request_id=request_id(reply, key),
+    )
+
+
+def _told(fault: Fault, key: ApiKey) -> str:
+    told = f"{fault.path}: {fault.reason}"
+    for value in fault.got:
+        # A text is looked at before repr() escapes anything in it.
+        value = quoted(value, key, 60) if isinstance(value, str) else value
+        told += f", got {quoted(_briefly(value), key, 60)}"
+    return told
+
+
+_brief = reprlib.Repr()
+_brief.maxstring = _brief.maxother = 60
+_brief.maxlevel = 2
+
+
+def _briefly(value: object) -> str:
+    try:
+        return _brief.repr(value)
+    except Exception:  # an integer of more digits than Python prints
+        return f"a {type(value).__name__}"
 
 
 def _status_line(status: int) -> str:
@@ -113,7 +157,7 @@ def _status_line(status: int) -> str:
         return str(status)
 
 
-def parse_problem(body: bytes, redact: Callable[[str], str]) -> ProblemDetails | None:
+def parse_problem(body: bytes, quote: Callable[[str], str]) -> ProblemDetails | None:
     """The Problem Details (RFC 9457) in a body, or None.
 
     Whatever the Content-Type: gateways relabel bodies. A member of the wrong type is
@@ -121,7 +165,7 @@ def parse_problem(body: bytes, redact: Callable[[str], str]) -> ProblemDetails |
 
     Args:
         body: The body.
-        redact: Applied to every string: JSON's escapes may have hidden a secret in it.
+        quote: Applied to every string: JSON's escapes may hide anything in it.
     """
     try:
         data: object = json.loads(body)
@@ -133,7 +177,7 @@ def parse_problem(body: bytes, redact: Callable[[str], str]) -> ProblemDetails |
 
     def text(name: str) -> str | None:
         value = members.get(name)
-        return redact(value) if isinstance(value, str) else None
+        return quote(value) if isinstance(value, str) else None
 
     status = members.get("status")
     problem = ProblemDetails(
@@ -142,20 +186,20 @@ def parse_problem(body: bytes, redact: Callable[[str], str]) -> ProblemDetails |
         status=status if is_int(status) else None,
         detail=text("detail"),
         instance=text("instance"),
-        errors=_field_errors(members.get("errors"), redact),
+        errors=_field_errors(members.get("errors"), quote),
     )
     return None if problem == ProblemDetails() else problem
 
 
-def _field_errors(value: object, redact: Callable[[str], str]) -> dict[str, tuple[str, ...]]:
+def _field_errors(value: object, quote: Callable[[str], str]) -> dict[str, tuple[str, ...]]:
     if not isinstance(value, dict):
         return {}
     errors: dict[str, tuple[str, ...]] = {}
     for field, messages in cast(dict[str, object], value).items():
         listed = cast(list[object], messages) if isinstance(messages, list) else [messages]
-        texts = tuple(redact(message) for message in listed if isinstance(message, str))
+        texts = tuple(quote(message) for message in listed if isinstance(message, str))
         if texts:
-            errors[redact(field)] = texts
+            errors[quote(field)] = texts
     return errors
 
 
@@ -169,7 +213,7 @@ def parse_retry_after(
     """
     value = headers.get("Retry-After", "").strip()
     if _DELAY_SECONDS.fullmatch(value):
-        return float(value)
+        return min(float(value), _LONGEST_RETRY_AFTER)
     until = _http_date(value)
     if until is None:
         return None

@@ -3,53 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import operator
-import reprlib
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sized
+import inspect
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sized
 from typing import NamedTuple, cast
 
-from ._validators import is_int
-from .errors import InvalidIdError
-from .run import is_being_cancelled
-
-MAX_ID = 2**31 - 1
-"""Ids are int32 in Lucca's documentation ("Get a realized-training")."""
+from ..errors import InvalidIdError
 
 _BITS_PER_PAGE = 6
 _IDS_PER_TURN = 100
 _END = object()
-
-
-def check_id(value: object) -> int:
-    """The value as a plain int.
-
-    Raises:
-        InvalidIdError: It is no int (a bool is none), or outside 1 to 2**31 - 1.
-    """
-    if not is_int(value):
-        hint = "; convert it with int()" if _looks_like_int(value) else ""
-        raise InvalidIdError(f"an id is an int from 1 to {MAX_ID}, not {describe(value)}{hint}")
-    if not 1 <= value <= MAX_ID:
-        raise InvalidIdError(f"an id is an int from 1 to {MAX_ID}, not {_shown(value)}")
-    return operator.index(value)
-
-
-def describe(value: object) -> str:
-    """Type and value, short, whatever a caller may have put among the ids."""
-    return f"{type(value).__name__} {_shown(value)}"
-
-
-def _shown(value: object) -> str:
-    try:
-        return reprlib.repr(value)
-    except Exception:  # somebody's __repr__, or an int of more digits than Python will print
-        return "(not printable)"
-
-
-def _looks_like_int(value: object) -> bool:
-    return not isinstance(value, bool) and (
-        hasattr(value, "__index__") or (isinstance(value, str) and value.isdecimal())
-    )
 
 
 def check_ids(ids: object) -> Iterable[object] | AsyncIterable[object]:
@@ -94,97 +56,116 @@ class IdSet:
 
 
 class TakenId(NamedTuple):
-    """An id handed to a worker."""
+    """A value handed to a worker, and the id that it is."""
 
     position: int
-    given: object
-    checked: int | InvalidIdError
+    value: object
+    id: int | InvalidIdError
 
 
 class IdSource:
     """Hands out distinct ids, one at a time, to several workers.
 
+    Args:
+        ids: The caller's iterable.
+        check: Gives the id that a value is, or raises InvalidIdError.
+
     Attributes:
-        taken: How many ids were read, duplicates included.
+        taken: How many values were read, duplicates included.
         duplicates: How many of them had been read before.
+        exhausted: Whether there are no more.
         failure: What the caller's iterable raised, or None. It ends the run only after
             the results under way were delivered.
+        waits: Whether reading may have to wait for something.
     """
 
-    def __init__(self, ids: Iterable[object] | AsyncIterable[object]) -> None:
+    def __init__(
+        self, ids: Iterable[object] | AsyncIterable[object], check: Callable[[object], int]
+    ) -> None:
         self.taken: int = 0
         self.duplicates: int = 0
+        self.exhausted: bool = False
         self.failure: BaseException | None = None
+        self._check = check
         self._sync: Iterator[object] | None = None
         self._async: AsyncIterator[object] | None = None
         if isinstance(ids, AsyncIterable):
             self._async = aiter(ids)
         else:
             self._sync = iter(ids)
+        self.waits: bool = self._async is not None
         # An async generator can't be advanced by two workers at once.
         self._turn = asyncio.Lock()
-        self._exhausted = False
         self._seen = IdSet()
-        self._seen_invalid: set[object] = set()
+        self._seen_refused: set[object] = set()
 
     async def next(self) -> TakenId | None:
         """The next distinct id, or None when there is none left."""
-        while not self._exhausted:
-            try:
-                given = next(self._sync, _END) if self._sync is not None else await self._read()
-            except asyncio.CancelledError as error:
-                if is_being_cancelled():
-                    raise
-                self.failure, given = error, _END
-            except Exception as error:
-                self.failure, given = error, _END
-            if given is _END:
-                self._exhausted = True
-                break
-            taken = TakenId(self.taken, given, _checked(given))
-            self.taken += 1
-            if self.taken % _IDS_PER_TURN == 0:
-                # Duplicates, invalid ids and those after a stop await nothing by themselves.
+        while not self.exhausted:
+            if self.taken % _IDS_PER_TURN == _IDS_PER_TURN - 1:
+                # Duplicates, refused values and ids after a stop await nothing by themselves.
                 await asyncio.sleep(0)
+            try:
+                value = next(self._sync, _END) if self._sync is not None else await self._read()
+            except asyncio.CancelledError as error:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    raise
+                # Not this worker is meant, but something that the source awaits.
+                self.failure, value = error, _END
+            except Exception as error:
+                self.failure, value = error, _END
+            if value is _END:
+                self.exhausted = True
+                break
+            taken = TakenId(self.taken, value, self._checked(value))
+            self.taken += 1
+            # No await since the value was read: a later duplicate must not pass for the first.
             if self._is_new(taken):
                 return taken
             self.duplicates += 1
         return None
 
+    async def aclose(self) -> None:
+        """Close the caller's generator, if it is one: a run that ends early leaves it half read.
+
+        Nothing else is closed: what has a ``close`` of another kind is the caller's own.
+        """
+        self.exhausted = True
+        if inspect.isgenerator(self._sync):
+            self._sync.close()
+        if inspect.isasyncgen(self._async):
+            await self._async.aclose()
+
     async def _read(self) -> object:
         assert self._async is not None
         async with self._turn:
             # Another worker may have met the end while this one waited for its turn.
-            return _END if self._exhausted else await anext(self._async, _END)
+            return _END if self.exhausted else await anext(self._async, _END)
+
+    def _checked(self, value: object) -> int | InvalidIdError:
+        try:
+            return self._check(value)
+        except InvalidIdError as error:
+            return error.with_traceback(None)
 
     def _is_new(self, taken: TakenId) -> bool:
-        if isinstance(taken.checked, int):
-            return self._seen.add(taken.checked)
-        key = invalid_key(taken.given)
-        if key in self._seen_invalid:
+        if isinstance(taken.id, int):
+            return self._seen.add(taken.id)
+        key = refused_key(taken.value)
+        if key in self._seen_refused:
             return False
-        self._seen_invalid.add(key)
+        self._seen_refused.add(key)
         return True
 
 
-def invalid_key(given: object) -> object:
-    """What tells one refused id from another: ``True`` is not 1, and a list has no hash."""
+def refused_key(value: object) -> object:
+    """What tells one refused value from another: ``True`` is not 1, and a list has no hash."""
     try:
-        hash(given)
+        hash(value)
     except Exception:
-        return type(given), id(given) if (text := _full_repr(given)) is None else text
-    return type(given), given
-
-
-def _full_repr(value: object) -> str | None:
-    try:
-        return repr(value)
-    except Exception:
-        return None
-
-
-def _checked(given: object) -> int | InvalidIdError:
-    try:
-        return check_id(given)
-    except InvalidIdError as error:
-        return error.with_traceback(None)
+        try:
+            return type(value), repr(value)
+        except Exception:
+            return type(value), id(value)
+    return type(value), value

@@ -1,0 +1,414 @@
+"""Who may send next: the one place where a call of this process waits, whatever it waits for.
+
+One queue holds everything that waits for the budget, a pause or a free place, so a request
+holds a slot only while it is being sent, and being admitted is one atomic step with one
+cancellation path. It is ordered by ticket: a call that is tried again keeps the place it
+took first, so an old call can't be starved by new ones. Whoever is first asks the ledger,
+which may be a database away; nobody else does meanwhile.
+
+Everything else here is synchronous and goes by the event loop's clock (``loop.time``,
+``loop.call_at``): a loop with a simulated clock simulates all of this. There is no
+background task, only one timer while somebody waits. A gate never sees an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from bisect import bisect_left, insort
+from collections.abc import Callable
+from typing import Self
+
+import attrs
+
+from ..errors import LuccaError
+from ..settings import RateLimit
+from .ledger import Lease, Ledger, Sent, Wait
+
+logger: logging.Logger = logging.getLogger("lucca_training_async")
+
+# A wait that rounding has made shorter than this would not move the clock at all.
+_SHORTEST_WAIT = 1e-6
+_WORTH_TELLING = 10.0
+
+
+@attrs.frozen
+class Budget:
+    """What a client knows of its tenant's budget at one moment, without asking anybody.
+
+    Attributes:
+        limit: Requests that are allowed in any period; None for no limit of our own.
+        in_use: How many of them are taken: under way, or still counted by Lucca.
+        next_slot_in: Seconds until a request could be sent, 0 if one could be now; None if
+            that depends on the answers under way.
+        closed_for: Seconds for which a 429 still forbids all requests; 0 if none does.
+        waiting: Requests that wait to be sent.
+        in_flight: Requests under way.
+    """
+
+    limit: int | None
+    in_use: int = 0
+    next_slot_in: float | None = 0.0
+    closed_for: float = 0.0
+    waiting: int = 0
+    in_flight: int = 0
+
+    def __str__(self) -> str:
+        limit = "no limit" if self.limit is None else f"{self.in_use} of {self.limit} in use"
+        told = [limit, f"{self.waiting} waiting", f"{self.in_flight} in flight"]
+        if self.closed_for:
+            told.append(f"closed for {self.closed_for:.1f} s")
+        elif self.next_slot_in:
+            told.append(f"next slot in {self.next_slot_in:.1f} s")
+        return ", ".join(told)
+
+
+class GateClosedError(Exception):
+    """A 429 closes the gate for longer than this call waits; for the call to translate."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+class Owner:
+    """On whose behalf requests are sent: a single get, or a whole bulk run.
+
+    Attributes:
+        fatal: Errors of one request that end everything this owner does.
+        ended: Why nothing more is sent for it, or None.
+        requests: Requests sent so far.
+        retries: How many of them were not the first of their call.
+    """
+
+    fatal: tuple[type[LuccaError], ...] = ()
+
+    def __init__(self) -> None:
+        self.ended: LuccaError | None = None
+        self.requests = 0
+        self.retries = 0
+        self._waited = 0.0
+        self._waiting = 0
+        self._waiting_since = 0.0
+        self._wait_is_told = False
+
+    def waited(self, now: float) -> float:
+        """Seconds during which at least one request stood waiting for admission."""
+        return self._waited + (now - self._waiting_since if self._waiting else 0.0)
+
+    def starts_waiting(self, now: float) -> None:
+        if not self._waiting:
+            self._waiting_since = now
+        self._waiting += 1
+
+    def stops_waiting(self, now: float) -> None:
+        self._waiting -= 1
+        if not self._waiting:
+            self._waited += now - self._waiting_since
+
+    def tell_wait(self, what: str, seconds: float) -> None:
+        """Log a long wait, the first of this owner's only: a bulk run has one a minute."""
+        if _WORTH_TELLING < seconds < math.inf and not self._wait_is_told:
+            self._wait_is_told = True
+            logger.info("%s for %.0f s", what, seconds)
+
+    def on_end(self) -> None:
+        """Called once, when ``ended`` has been set."""
+
+
+@attrs.define(eq=False, order=False)
+class Place:
+    """A call's place in the order of admission; a call that is tried again keeps it.
+
+    Attributes:
+        owner: On whose behalf it waits.
+        patience: The longest closure, in seconds, that it waits for.
+        ticket: Its number in the order.
+        turn: What it waits for just now.
+    """
+
+    owner: Owner
+    patience: float
+    ticket: int
+    turn: asyncio.Future[None] | None = None
+
+    def __lt__(self, other: Place) -> bool:
+        return self.ticket < other.ticket
+
+
+@attrs.define(eq=False)
+class Admission:
+    """A request that may be sent. Leaving the block settles it.
+
+    Attributes:
+        sent: How far the request got; cut off, unless told otherwise.
+    """
+
+    _gate: Gate
+    _lease: Lease
+    sent: Sent = Sent.CUT_OFF
+
+    def close_for(self, seconds: float, *, asked: bool) -> None:
+        """Close the gate: this request was refused.
+
+        Args:
+            seconds: For how long.
+            asked: Whether Lucca named that time. Only then do the calls that won't wait so
+                long fail at once.
+        """
+        self._gate.close_for(seconds, self._lease, asked=asked)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._gate.settle(self._lease, self.sent)
+
+
+class Gate:
+    """Admits the requests of one process to one tenant, in order of their tickets."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        limit: RateLimit | None,
+        *,
+        concurrency: int,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._ledger = ledger
+        self._limit = limit
+        self._concurrency = concurrency
+        self._loop = loop
+        self._clock = loop.time
+        self._owners: set[Owner] = set()
+        self._tickets = 0
+        self._queue: list[Place] = []
+        self._resting: set[Place] = set()
+        self._in_flight = 0
+        self._asking = False
+        self._ask_again_at = -math.inf
+        self._closed_until = -math.inf
+        self._asked_to_wait_until = -math.inf
+        self._timer: asyncio.TimerHandle | None = None
+
+    # -- owners
+
+    def enter(self, owner: Owner) -> None:
+        """From now on, closing the gate ends this owner; to be undone by ``leave``."""
+        self._owners.add(owner)
+
+    def leave(self, owner: Owner) -> None:
+        self._owners.discard(owner)
+
+    def abandon(self, owner: Owner, error: LuccaError) -> None:
+        """Send nothing more for this owner: its calls that wait, and those to come, fail.
+
+        To be called before the place of the request that met the error is given back, or
+        the next request would go out.
+        """
+        if owner.ended is not None:
+            return
+        owner.ended = error
+        for place in [*self._queue, *self._resting]:
+            if place.owner is owner:
+                _wake(place, error)
+        self._queue = [place for place in self._queue if place.owner is not owner]
+        self._advance()
+        owner.on_end()
+
+    def close(self, error: Callable[[], LuccaError]) -> None:
+        """End every owner, each with an error of its own."""
+        for owner in list(self._owners):
+            self.abandon(owner, error())
+
+    async def aclose(self) -> None:
+        await self._ledger.aclose()
+
+    # -- one call
+
+    def now(self) -> float:
+        """The time that everything here goes by, in seconds."""
+        return self._clock()
+
+    def place(self, owner: Owner, patience: float = math.inf) -> Place:
+        """The next place in the order."""
+        self._tickets += 1
+        return Place(owner, patience, self._tickets)
+
+    async def admit(self, place: Place) -> Admission:
+        """Wait until this place is the first, and there is a slot for it.
+
+        Raises:
+            GateClosedError: Lucca asks to wait longer than ``place.patience``.
+            LuccaError: The owner's end, if it has been ended.
+        """
+        while True:
+            if place.owner.ended is not None:
+                raise place.owner.ended
+            now = self._clock()
+            if self._asked_to_wait_until - now > place.patience:
+                raise GateClosedError(self._asked_to_wait_until - now)
+            if self._queue or not self._is_open(now):
+                await self._turn(place)
+            self._asking = True
+            try:
+                answer = await self._ledger.take()
+            except BaseException:
+                self._asking = False
+                self._advance()
+                raise
+            self._asking = False
+            if isinstance(answer, Lease):
+                self._in_flight += 1
+                if place.owner.ended is not None:
+                    # Ended while this place asked; the request must not go out any more.
+                    self.settle(answer, Sent.NEVER)
+                    raise place.owner.ended
+                if self._queue:
+                    self._advance()
+                return Admission(self, answer)
+            self._postpone(answer)
+
+    async def rest(self, place: Place, seconds: float) -> None:
+        """Sleep outside of the queue; the owner's end ends it at once.
+
+        Raises:
+            LuccaError: The owner's end.
+        """
+        if place.owner.ended is not None:
+            raise place.owner.ended
+        place.turn = self._loop.create_future()
+        timer = self._loop.call_later(seconds, _wake, place)
+        self._resting.add(place)
+        try:
+            await place.turn
+        finally:
+            timer.cancel()
+            self._resting.discard(place)
+            _forget(place)
+
+    def close_for(self, seconds: float, lease: Lease, *, asked: bool) -> None:
+        """See :meth:`Admission.close_for`."""
+        self._ledger.close_for(seconds, lease)
+        self._closed_until = max(self._closed_until, self._clock() + seconds)
+        # If there was no telling when to ask again, there is now.
+        soonest = self._ask_again_at if self._ask_again_at < math.inf else -math.inf
+        self._ask_again_at = max(soonest, self._closed_until)
+        if asked:
+            self._refuse_impatient()
+        self._advance()
+
+    def settle(self, lease: Lease, sent: Sent) -> None:
+        """The request of this lease is over."""
+        self._in_flight -= 1
+        self._ledger.settle(lease, sent)
+        if sent is Sent.NEVER or self._ask_again_at == math.inf:
+            self._ask_again_at = -math.inf
+        if self._queue:
+            self._advance()
+
+    # -- what can be seen
+
+    def budget(self) -> Budget:
+        standing = self._ledger.standing()
+        return Budget(
+            None if self._limit is None else self._limit.requests,
+            standing.in_use,
+            None if standing.next_slot_in == math.inf else standing.next_slot_in,
+            standing.closed_for,
+            len(self._queue),
+            self._in_flight,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Gate: {self.budget()}>"
+
+    # -- the queue
+
+    def _is_open(self, now: float) -> bool:
+        return (
+            not self._asking and self._in_flight < self._concurrency and self._ask_again_at <= now
+        )
+
+    async def _turn(self, place: Place) -> None:
+        """Queue until it is this place's turn to ask the ledger."""
+        turn = place.turn = self._loop.create_future()
+        insort(self._queue, place)
+        self._advance()
+        started_at = self._clock()
+        place.owner.starts_waiting(started_at)
+        place.owner.tell_wait(self._why(), self._ask_again_at - started_at)
+        try:
+            await turn
+        except BaseException:
+            if _is_granted(turn):
+                self._asking = False
+            self._remove(place)
+            self._advance()
+            raise
+        finally:
+            now = self._clock()
+            place.owner.stops_waiting(now)
+            place.owner.tell_wait("a request has waited for its turn", now - started_at)
+            _forget(place)
+
+    def _why(self) -> str:
+        paused = self._ledger.standing().closed_for > 0
+        return "paused by a 429" if paused else "waiting for the request budget"
+
+    def _remove(self, place: Place) -> None:
+        position = bisect_left(self._queue, place)
+        if self._queue[position : position + 1] == [place]:
+            del self._queue[position]
+
+    def _postpone(self, answer: Wait) -> None:
+        self._ask_again_at = self._clock() + max(answer.seconds, _SHORTEST_WAIT)
+        if answer.closed and self._ask_again_at > self._closed_until + _SHORTEST_WAIT:
+            # Not our own closure: another process has met a 429.
+            self._closed_until = self._ask_again_at
+            self._refuse_impatient()
+
+    def _refuse_impatient(self) -> None:
+        """Wake those that won't wait for the end of a closure that Lucca has asked for."""
+        self._asked_to_wait_until = self._closed_until
+        seconds = self._asked_to_wait_until - self._clock()
+        for place in self._queue:
+            if seconds > place.patience:
+                _wake(place, GateClosedError(seconds))
+        self._queue = [place for place in self._queue if seconds <= place.patience]
+
+    def _advance(self) -> None:
+        """Let the first in the queue ask the ledger, or see to it that somebody comes back."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self._queue or self._asking:
+            return
+        now = self._clock()
+        if self._is_open(now):
+            self._asking = True
+            _wake(self._queue.pop(0))
+        elif now < self._ask_again_at < math.inf:
+            self._timer = self._loop.call_at(self._ask_again_at, self._advance)
+
+
+def _wake(place: Place, error: Exception | None = None) -> None:
+    turn = place.turn
+    if turn is None or turn.done():
+        return
+    if error is None:
+        turn.set_result(None)
+    else:
+        turn.set_exception(error)
+
+
+def _is_granted(turn: asyncio.Future[None]) -> bool:
+    return turn.done() and not turn.cancelled() and turn.exception() is None
+
+
+def _forget(place: Place) -> None:
+    turn, place.turn = place.turn, None
+    if turn is not None and turn.done() and not turn.cancelled():
+        turn.exception()  # seen, even by a task that was cancelled in the same moment

@@ -1,0 +1,314 @@
+"""Many ids, one outcome each: N workers on one lazy source of ids.
+
+The number of tasks is that of the workers, never that of the ids. Nothing is read from the
+source before a worker is free, and no worker goes on before its last outcome is delivered:
+memory doesn't depend on how many ids there are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from inspect import isawaitable, iscoroutine, iscoroutinefunction
+from typing import Any, Literal, Protocol
+
+from .._budget import Gate, Owner, logger
+from ..errors import (
+    AuthenticationError,
+    ClientClosedError,
+    InvalidIdError,
+    LuccaError,
+    NotFoundError,
+    UsageError,
+)
+from ..models import RealizedTraining
+from .ids import IdSource, TakenId, check_ids, length_of
+from .outcomes import (
+    BulkResult,
+    BulkStats,
+    Failed,
+    Found,
+    Missing,
+    OnOutcome,
+    OnProgress,
+    Outcome,
+    Progress,
+    Refused,
+)
+
+Fetch = Callable[[int, Owner], Awaitable[RealizedTraining]]
+Deliver = Callable[[int, Outcome], Awaitable[None]]
+"""Takes an outcome, with the position of its id in the source; may wait for room."""
+
+
+class Way(Protocol):
+    """The way to Lucca, as far as a bulk run needs to know it."""
+
+    @property
+    def max_concurrency(self) -> int: ...
+
+    def bind(self) -> Gate: ...
+
+
+class BulkRun(Owner):
+    """One bulk run: its source of ids, its workers, its counters and its end.
+
+    Args:
+        ids: What the caller gave.
+        check: Gives the id that a value is, or raises InvalidIdError.
+        fetch: Gets one record.
+        way: What it is fetched by.
+        on_progress: Called after each outcome, or None.
+
+    Raises:
+        TypeError: ``ids`` can't hold ids, or ``on_progress`` is no plain function.
+    """
+
+    # Neither a refused key nor a closed client will get better for the next id.
+    fatal = (AuthenticationError, ClientClosedError, UsageError)
+
+    def __init__(
+        self,
+        ids: object,
+        *,
+        check: Callable[[object], int],
+        fetch: Fetch,
+        way: Way,
+        on_progress: OnProgress | None = None,
+    ) -> None:
+        super().__init__()
+        check_plain_function("on_progress", on_progress)
+        given = check_ids(ids)
+        self.total = length_of(given)
+        self.source = IdSource(given, check)
+        self.workers = min(way.max_concurrency, max(1, self.total or way.max_concurrency))
+        self._fetch = fetch
+        self._way = way
+        self._on_progress = on_progress
+        self._gate: Gate | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._reading: set[asyncio.Task[Any]] = set()
+        self._finished = 0
+        self._crash: BaseException | None = None
+        self._counts: Counter[type[Outcome]] = Counter()
+        self._accounted_for = 0
+        self._first_refusal: InvalidIdError | None = None
+        self._started_at = 0.0
+        self._ended_at: float | None = None
+
+    # -- its life
+
+    def start(self, deliver: Deliver, on_over: Callable[[], None] | None = None) -> None:
+        """Set the workers to work.
+
+        Args:
+            deliver: Takes each outcome.
+            on_over: Called when the last worker has ended, however it did.
+
+        Raises:
+            ClientClosedError: The client is closed; so told once, and not for every id.
+            UsageError: The client can't be used here.
+        """
+        self._gate = self._way.bind()
+        self._gate.enter(self)
+        self._started_at = self._gate.now()
+        working = self.workers
+
+        def ended(task: asyncio.Task[None]) -> None:
+            nonlocal working
+            working -= 1
+            self._note(task)
+            if not working:
+                self._over()
+                if on_over is not None:
+                    on_over()
+
+        for number in range(1, self.workers + 1):
+            task = asyncio.create_task(self._work(deliver), name=f"lucca-bulk-worker-{number}")
+            self._tasks.append(task)
+            task.add_done_callback(ended)
+
+    async def join(self) -> None:
+        """Wait until the last worker has ended; what it or the source raised is raised here."""
+        await asyncio.wait(self._tasks)
+        self.raise_failure()
+
+    def raise_failure(self) -> None:
+        """Raise, once, what a worker or else the caller's iterable has raised."""
+        failure = self._crash or self.source.failure
+        self._crash = self.source.failure = None
+        if failure is not None:
+            raise failure
+
+    def cancel(self) -> None:
+        """End the workers, and with them the requests under way."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def aclose(self) -> None:
+        """As ``cancel``; wait for them, and close the caller's generator of ids."""
+        self.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await self.source.aclose()
+
+    def _note(self, task: asyncio.Task[None]) -> None:
+        """One worker that fails, or is cancelled by somebody else, ends the others too."""
+        if self._crash is None:
+            if task.cancelled():
+                self._crash = asyncio.CancelledError()
+            elif error := task.exception():
+                self._crash = error
+            if self._crash is not None:
+                self.cancel()
+
+    def _over(self) -> None:
+        assert self._gate is not None
+        self._gate.leave(self)
+        self._ended_at = self._gate.now()
+
+    # -- its end by an error
+
+    def on_end(self) -> None:
+        """Wake whoever waits for the source: nothing more is read from it."""
+        current = asyncio.current_task()
+        for task in self._reading:
+            if task is not current:
+                task.cancel()
+
+    @property
+    def stopped(self) -> LuccaError | None:
+        """Why it ended early; None if it did not, or had read all ids before."""
+        return self.ended
+
+    # -- the workers
+
+    async def _work(self, deliver: Deliver) -> None:
+        while (taken := await self._next()) is not None:
+            outcome = await self._outcome(taken)
+            await deliver(taken.position, outcome)
+            self._counts[type(outcome)] += 1
+            if isinstance(outcome, Refused) and self._first_refusal is None:
+                self._first_refusal = outcome.error
+            self._tell_progress()
+        self._finished += 1
+        if self._finished == self.workers:
+            self._conclude()
+
+    async def _next(self) -> TakenId | None:
+        if self.ended is not None and (self.total is None or self.source.waits):
+            # What has no end, or may never come, can't have an outcome each.
+            return None
+        if not self.source.waits:
+            return await self.source.next()
+        task = asyncio.current_task()
+        assert task is not None
+        self._reading.add(task)
+        try:
+            return await self.source.next()
+        except asyncio.CancelledError:
+            if self.ended is None or task.uncancel():
+                raise
+            return None
+        finally:
+            self._reading.discard(task)
+
+    async def _outcome(self, taken: TakenId) -> Outcome:
+        if isinstance(taken.id, InvalidIdError):
+            return Refused(taken.value, taken.id)
+        if self.ended is not None:
+            return Failed(taken.id, self.ended)
+        # Kept as values: their tracebacks would keep this run's frames alive with them.
+        try:
+            return Found(taken.id, await self._fetch(taken.id, self))
+        except NotFoundError as error:
+            return Missing(taken.id, error.with_traceback(None))
+        except LuccaError as error:
+            return Failed(taken.id, error.with_traceback(None))
+
+    # -- what can be seen of it
+
+    @property
+    def stats(self) -> BulkStats:
+        if self._gate is None:
+            return BulkStats()
+        now = self._gate.now() if self._ended_at is None else self._ended_at
+        return BulkStats(self.requests, self.retries, self.waited(now), now - self._started_at)
+
+    def _tell_progress(self) -> None:
+        self._accounted_for = self._counts.total() + self.source.duplicates
+        if self._on_progress is not None:
+            call_plain("on_progress", self._on_progress, self._progress())
+
+    def _progress(self) -> Progress:
+        assert self._gate is not None
+        budget = self._gate.budget()
+        waiting_for: Literal["budget", "pause"] | None = None
+        until = None
+        if budget.next_slot_in != 0:
+            waiting_for = "pause" if budget.closed_for else "budget"
+            if budget.next_slot_in is not None:
+                until = datetime.now(UTC) + timedelta(seconds=budget.next_slot_in)
+        counts = self._counts
+        return Progress(
+            self._accounted_for,
+            self.total,
+            counts[Found],
+            counts[Missing],
+            counts[Failed],
+            counts[Refused],
+            self.waited(self._gate.now()),
+            waiting_for,
+            until,
+        )
+
+    def _conclude(self) -> None:
+        """All that was read has its outcome."""
+        if self._accounted_for != self._counts.total() + self.source.duplicates:
+            self._tell_progress()  # the last ids were duplicates, which no outcome follows
+        refused = self._counts[Refused]
+        if self._first_refusal is not None and refused == self._counts.total():
+            logger.warning("none of %d values is an id: %s", refused, self._first_refusal)
+
+
+def check_plain_function(name: str, function: object) -> None:
+    """Refuse what would give a coroutine that nobody awaits.
+
+    Raises:
+        TypeError: ``function`` is not None, and no plain function.
+    """
+    if function is None:
+        return
+    call: object = getattr(type(function), "__call__", None)  # noqa: B004  # it is looked at
+    if not callable(function) or iscoroutinefunction(function) or iscoroutinefunction(call):
+        raise TypeError(f"{name} must be a plain function, not an async one")
+
+
+def call_plain(name: str, function: Callable[[Any], object], argument: object) -> None:
+    """Call it, and refuse what no look at it beforehand has shown to be async."""
+    result = function(argument)
+    if isawaitable(result):
+        if iscoroutine(result):
+            result.close()
+        raise TypeError(f"{name} must be a plain function; this one gave {type(result).__name__}")
+
+
+async def collect(run: BulkRun, on_outcome: OnOutcome | None) -> BulkResult:
+    """Run to the end and sort the outcomes."""
+    check_plain_function("on_outcome", on_outcome)
+    delivered: dict[int, Outcome] = {}
+
+    async def deliver(position: int, outcome: Outcome) -> None:
+        delivered[position] = outcome
+        if on_outcome is not None:
+            call_plain("on_outcome", on_outcome, outcome)
+
+    run.start(deliver)
+    try:
+        await run.join()
+    finally:
+        await run.aclose()
+    in_order = (delivered[position] for position in sorted(delivered))
+    return BulkResult.of(in_order, run.stats, run.stopped)

@@ -1,0 +1,188 @@
+"""What a bulk run gives back: an outcome for every id, one by one or all together."""
+
+# No ``from __future__ import annotations``: public classes carry the package as their
+# ``__module__``, where names in annotations kept as text could not be looked up.
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Literal
+
+import attrs
+
+from ..errors import InvalidIdError, LuccaError, NotFoundError
+from ..models import RealizedTraining
+
+
+@attrs.frozen
+class Found:
+    """Lucca has it.
+
+    Attributes:
+        id: The id.
+        training: The realized training.
+        error: None.
+    """
+
+    id: int
+    training: RealizedTraining
+    error: None = attrs.field(default=None, init=False, repr=False)
+
+
+@attrs.frozen
+class Missing:
+    """Lucca says that there is none, or none that the key's role may see.
+
+    Attributes:
+        id: The id.
+        training: None.
+        error: The 404.
+    """
+
+    id: int
+    error: NotFoundError
+    training: None = attrs.field(default=None, init=False, repr=False)
+
+
+@attrs.frozen
+class Failed:
+    """Nobody knows whether there is one.
+
+    Attributes:
+        id: The id.
+        training: None.
+        error: Why.
+    """
+
+    id: int
+    error: LuccaError
+    training: None = attrs.field(default=None, init=False, repr=False)
+
+
+@attrs.frozen
+class Refused:
+    """A value that is no id, for which no request was spent.
+
+    Attributes:
+        value: The value, as it was given.
+        training: None.
+        error: Why it is none.
+    """
+
+    value: object
+    error: InvalidIdError
+    training: None = attrs.field(default=None, init=False, repr=False)
+
+
+Outcome = Found | Missing | Failed | Refused
+"""What became of one id. ``outcome.error is None`` holds for :class:`Found` only, and type
+checkers know it; ``isinstance`` and ``match`` tell the four apart."""
+
+OnOutcome = Callable[[Outcome], object]
+"""Called with each outcome as it comes; a plain function."""
+
+
+@attrs.frozen
+class Progress:
+    """How far a bulk run has come.
+
+    Attributes:
+        done: Values of ``ids`` that are accounted for, duplicates included.
+        total: How many there are, or None where ``ids`` has no length.
+        found: Distinct ids found so far.
+        missing: Distinct ids that Lucca answered with 404.
+        failed: Distinct ids that failed.
+        refused: Distinct values that are no ids.
+        waited: Seconds during which at least one request stood waiting for the budget, a
+            pause or a place.
+        waiting_for: What keeps the next request from being sent just now: the ``"budget"``,
+            a ``"pause"`` that a 429 has asked for, or None.
+        waiting_until: When that will be over (UTC), or None where it isn't known.
+    """
+
+    done: int
+    total: int | None
+    found: int
+    missing: int
+    failed: int
+    refused: int
+    waited: float
+    waiting_for: Literal["budget", "pause"] | None
+    waiting_until: datetime | None
+
+
+OnProgress = Callable[[Progress], object]
+"""Called after each outcome; a plain function."""
+
+
+@attrs.frozen
+class BulkStats:
+    """What a bulk run took.
+
+    Attributes:
+        requests: Requests sent, retries included.
+        retries: Requests that were not the first for their id.
+        waited: Seconds, out of ``elapsed``, during which at least one request stood waiting
+            for the budget (or a pause, or a place) to let it through.
+        elapsed: Seconds from start to end.
+    """
+
+    requests: int = 0
+    retries: int = 0
+    waited: float = 0.0
+    elapsed: float = 0.0
+
+
+@attrs.frozen
+class BulkResult:
+    """Every distinct value that a bulk run has read, in exactly one of four places.
+
+    Attributes:
+        items: The trainings found, by id, in the order of the ids given.
+        missing: The ids that Lucca answered with 404, in that order.
+        failures: What went wrong, by id, in that order.
+        refused: The values that are no ids, in that order.
+        stats: What the run took.
+        stopped: The error that ended the run early (a refused key, a closed client), or
+            None. Ids of a collection that were not sent are in ``failures`` then, with this
+            error; an iterator is not read any further.
+    """
+
+    items: dict[int, RealizedTraining]
+    missing: list[int]
+    failures: dict[int, LuccaError]
+    refused: list[Refused]
+    stats: BulkStats
+    stopped: LuccaError | None = None
+
+    def raise_for_failures(self) -> None:
+        """Raise what failed or was refused, if anything was. Missing ids are no failures.
+
+        Raises:
+            ExceptionGroup: Of the distinct errors in ``failures``, ``refused`` and
+                ``stopped``.
+        """
+        errors = [*self.failures.values(), *(refused.error for refused in self.refused)]
+        told = f"{len(errors)} of {len(self.items) + len(self.missing) + len(errors)} ids failed"
+        if self.stopped is not None:
+            errors.append(self.stopped)
+        if errors:
+            # One 401 can be the error of thousands of ids: it is told once.
+            raise ExceptionGroup(told, list({id(error): error for error in errors}.values()))
+
+    @classmethod
+    def of(
+        cls, outcomes: Iterable[Outcome], stats: BulkStats, stopped: LuccaError | None = None
+    ) -> "BulkResult":
+        """Sort outcomes, given in the order of the ids, into their four places."""
+        result = cls({}, [], {}, [], stats, stopped)
+        for outcome in outcomes:
+            match outcome:
+                case Found(id, training):
+                    result.items[id] = training
+                case Missing(id):
+                    result.missing.append(id)
+                case Failed(id, error):
+                    result.failures[id] = error
+                case Refused():
+                    result.refused.append(outcome)
+        return result

@@ -1,0 +1,73 @@
+"""What all views of one client share: its session and its gate, bound to one event loop."""
+
+from __future__ import annotations
+
+from yarl import URL
+
+from .._budget import Budget, Gate, MemoryLedger, logger
+from ..errors import ClientClosedError
+from ..settings import Settings
+from .answers import quoted
+from .session import Session
+
+
+class Link:
+    """One tenant as this client reaches it; closed once, for all its views."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.session = Session(settings)
+        self._gate: Gate | None = None
+        self._deprecations_told: set[str] = set()
+
+    def bind(self) -> Gate:
+        """The gate, in the running loop; to be called once before a call's requests.
+
+        Raises:
+            ClientClosedError: The client is closed.
+            UsageError: It belongs to another event loop, or its given session is closed.
+        """
+        loop = self.session.bind()
+        if self._gate is None:
+            limit = self.settings.rate_limit
+            self._gate = Gate(
+                MemoryLedger(limit, loop.time),
+                limit,
+                concurrency=self.session.max_concurrency,
+                loop=loop,
+            )
+        return self._gate
+
+    @property
+    def budget(self) -> Budget:
+        if self._gate is not None:
+            return self._gate.budget()
+        limit = self.settings.rate_limit
+        return Budget(None if limit is None else limit.requests)
+
+    @property
+    def closed(self) -> bool:
+        return self.session.closed
+
+    def tell_deprecation(self, url: URL, notice: str) -> None:
+        """Log, once for each endpoint, that Lucca announces its end."""
+        endpoint = str(url.parent)
+        if endpoint not in self._deprecations_told:
+            self._deprecations_told.add(endpoint)
+            told = quoted(notice, self.settings.api_key)
+            logger.warning("Lucca announces the end of %s: %s", endpoint, told)
+
+    async def aclose(self) -> None:
+        """Close the session if it is ours, and fail whoever waits; idempotent.
+
+        Raises:
+            UsageError: Called in another loop than that of the client, which still lives.
+        """
+        if self.closed:
+            return
+        at_home = self.session.mark_closed()
+        if self._gate is not None:
+            if at_home:
+                self._gate.close(lambda: ClientClosedError("this client was closed"))
+            await self._gate.aclose()
+        await self.session.aclose()
