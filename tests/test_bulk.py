@@ -25,7 +25,7 @@ from lucca_training_async import (
     RateLimitedError,
     UsageError,
 )
-from lucca_training_async.ids import invalid_key
+from lucca_training_async._bulk.ids import refused_key
 from lucca_training_async.sandbox import Fault, Sandbox
 
 from .support import stage
@@ -434,7 +434,7 @@ async def test_a_slow_consumer_holds_the_workers_back() -> None:
 
 
 def distinct(ids: list[Any]) -> int:
-    return len({invalid_key(id) for id in ids})
+    return len({refused_key(id) for id in ids})
 
 
 def check_complete(ids: list[Any], result: BulkResult) -> None:
@@ -519,7 +519,7 @@ def test_every_id_gets_exactly_one_outcome_whatever_happens(
 
     outcomes = run(streamed())
     assert len(outcomes) == distinct(ids)
-    assert len({invalid_key(outcome.id) for outcome in outcomes}) == len(outcomes)
+    assert len({refused_key(outcome.id) for outcome in outcomes}) == len(outcomes)
     for outcome in outcomes:
         assert (outcome.training is None) != (outcome.error is None)
 

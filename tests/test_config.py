@@ -14,7 +14,8 @@ from lucca_training_async import (
     RetryPolicy,
     Timeouts,
 )
-from lucca_training_async.config import ApiKey, base_url
+from lucca_training_async._checks import base_url
+from lucca_training_async.settings import ApiKey
 
 KEY = "1f2e3d4c-0000-1111-2222-333344445555"
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lucca_training_async import InvalidIdError
-from lucca_training_async.ids import IdSet, IdSource, check_id, check_ids, invalid_key
+from lucca_training_async._bulk.ids import IdSet, IdSource, check_ids, refused_key
+from lucca_training_async.resources._ids import check_id
 
 from .virtual_time import run
 
@@ -103,7 +104,7 @@ def test_every_distinct_id_is_handed_out_once_in_order(given_ids: list[Any], laz
     expected: list[Any] = []
     keys: list[Any] = []
     for position, value in enumerate(given_ids):
-        if (key := invalid_key(value)) not in keys:
+        if (key := refused_key(value)) not in keys:
             keys.append(key)
             expected.append((position, value))
     assert [(taken.position, taken.given) for taken in handed_out] == expected

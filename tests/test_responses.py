@@ -21,8 +21,8 @@ from lucca_training_async import (
     ResponseError,
     ServerError,
 )
-from lucca_training_async.config import ApiKey
-from lucca_training_async.responses import (
+from lucca_training_async.settings import ApiKey
+from lucca_training_async._http.answers import (
     Reply,
     deprecation_notice,
     parse_problem,

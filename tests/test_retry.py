@@ -17,7 +17,7 @@ from lucca_training_async import (
     RetryPolicy,
     UsageError,
 )
-from lucca_training_async.retry import Decision, backoff_bound, decide
+from lucca_training_async._http.retry import Decision, backoff_bound, decide
 
 URL = "https://acme.ilucca.net/1"
 

@@ -15,7 +15,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from lucca_training_async import DecodeError, RealizedTraining, TrainingLevel, TrainingSummary
-from lucca_training_async.responses import Reply
+from lucca_training_async._http.answers import Reply
 from lucca_training_async.sandbox.data import realized_training
 from lucca_training_async.wire import decoder
 
