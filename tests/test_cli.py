@@ -27,6 +27,7 @@ from lucca_training_async import (
     LuccaError,
     RateLimit,
     RealizedTraining,
+    Refused,
     __version__,
 )
 from lucca_training_async.cli import main
@@ -65,7 +66,8 @@ def result(items: Sequence[int], missing: Sequence[int], failed: Sequence[int]) 
     return BulkResult(
         {key: training(key) for key in items},
         list(missing),
-        {key: InvalidIdError("no id") for key in failed},
+        {key: LuccaError("no") for key in failed if key > 0},
+        [Refused(key, InvalidIdError("no id")) for key in failed if key <= 0],
         BulkStats(0, 0, 0.0, 0.0),
     )
 
@@ -293,7 +295,8 @@ class TestDemo:
             "ids": "60 distinct, of 66 given",
             "found": "54",
             "missing": "3",
-            "failed": "3",
+            "failed": "2",
+            "refused": "1",
             "requests": "64",
             "retries": "5",
             "429s": "1 forced, 0 for overspending",
@@ -308,8 +311,8 @@ class TestDemo:
     ) -> None:
         honest = RealizedTrainings.get_many
 
-        async def losing(*args: Any) -> BulkResult:
-            bulk = await honest(*args)
+        async def losing(*args: Any, **callbacks: Any) -> BulkResult:
+            bulk = await honest(*args, **callbacks)
             for lost in list(bulk.items)[:22]:
                 del bulk.items[lost]
             return bulk

@@ -10,18 +10,16 @@ import pytest
 
 import lucca_training_async
 from lucca_training_async import (
-    BulkResult,
-    BulkStats,
+    ClientClosedError,
     ConfigurationError,
     DecodeError,
     InvalidIdError,
     LuccaConnectionError,
     LuccaError,
     LuccaTimeoutError,
-    NotFoundError,
-    Outcome,
     ProblemDetails,
     RateLimitedError,
+    RequestError,
     ResponseError,
     UsageError,
 )
@@ -46,6 +44,8 @@ def example(cls: type[LuccaError]) -> LuccaError:
         )
     if issubclass(cls, LuccaConnectionError):
         return cls("message", url=URL, attempts=2, transient=False)
+    if issubclass(cls, RequestError) and not issubclass(cls, DecodeError):
+        return cls("message", url=URL, attempts=2, request_id="abc", transient=True)
     if issubclass(cls, DecodeError):
         return cls("message", path="$.training.level", excerpt="{", url=URL, request_id="abc")
     return cls("message")
@@ -80,30 +80,36 @@ def test_every_error_is_public() -> None:
         (UsageError, RuntimeError),
         (LuccaTimeoutError, LuccaConnectionError),
         (RateLimitedError, ResponseError),
+        (ClientClosedError, RuntimeError),
+        *((cls, RequestError) for cls in (LuccaConnectionError, ResponseError, DecodeError)),
     ],
 )
 def test_errors_can_be_caught_by_their_kind(cls: type, base: type) -> None:
     assert issubclass(cls, base)
 
 
-def test_outcomes_pickle() -> None:
-    outcome = Outcome(3, error=example(NotFoundError))
-    assert pickle.loads(pickle.dumps(outcome)).error.status == 429
+@pytest.mark.parametrize("cls", [ClientClosedError, InvalidIdError, ConfigurationError])
+def test_errors_of_different_kinds_are_not_caught_together(cls: type[LuccaError]) -> None:
+    """Misuse is a bug; a closed client at shutdown is none."""
+    assert not issubclass(cls, (UsageError, RequestError))
 
 
-def result_with(failures: dict[int, LuccaError], missing: list[int] | None = None) -> BulkResult:
-    return BulkResult({}, missing or [], failures, BulkStats(0, 0, 0.0, 0.0))
-
-
-def test_raise_for_failures_groups_distinct_errors() -> None:
-    shared, other = example(ResponseError), example(DecodeError)
-    with pytest.raises(ExceptionGroup, match="3 of 4 ids failed") as caught:
-        result_with({1: shared, 2: shared, 3: other}, [4]).raise_for_failures()
-    assert caught.value.exceptions == (shared, other)
-
-
-def test_missing_ids_are_no_failures() -> None:
-    result_with({}, [1, 2]).raise_for_failures()
+@pytest.mark.parametrize(
+    ("error", "transient"),
+    [
+        *((ResponseError("", url=URL, status=status), True) for status in (408, 429, 500, 599)),
+        *((ResponseError("", url=URL, status=status), False) for status in (302, 400, 404, 413)),
+        (LuccaConnectionError("", url=URL), True),
+        (LuccaTimeoutError("", url=URL), True),
+        (LuccaConnectionError("", url=URL, transient=False), False),
+        (DecodeError("", url=URL, path="$", excerpt=""), False),
+        (RequestError("", url=URL), False),
+    ],
+)
+def test_an_error_says_whether_another_attempt_may_help(
+    error: RequestError, transient: bool
+) -> None:
+    assert error.transient is transient
 
 
 def test_a_problem_reads_well() -> None:

@@ -78,8 +78,6 @@ async def test_answers_that_no_retry_would_change(status: int, cls: type[Respons
 
 TRANSIENT: list[tuple[Callable[[], Fault], type[LuccaError]]] = [
     (lambda: Fault.error(408), ResponseError),
-    (lambda: Fault.too_many_requests(1), RateLimitedError),
-    (lambda: Fault.too_many_requests(None), RateLimitedError),
     (Fault.internal_error, ServerError),
     (lambda: Fault.error(502), ServerError),
     (Fault.unavailable, ServerError),
@@ -98,6 +96,27 @@ async def test_a_transient_fault_is_survived(
         on.sandbox.inject(fault(), fault())
         assert (await on.trainings.get(235)).owner_id == 416
         assert on.ids == ["235"] * 3
+
+
+@pytest.mark.parametrize("retry_after", [1, None])
+async def test_a_429_is_no_failed_attempt(retry_after: int | None) -> None:
+    async with stage(retry=RetryPolicy(max_attempts=1)) as on:
+        on.sandbox.inject(*[Fault.too_many_requests(retry_after)] * 20)
+        assert (await on.trainings.get(235)).owner_id == 416
+        assert on.ids == ["235"] * 21
+
+
+async def test_the_attempts_of_an_error_are_all_its_requests() -> None:
+    async with stage(retry=RetryPolicy(max_attempts=2)) as on:
+        on.sandbox.inject(
+            Fault.too_many_requests(1),
+            Fault.internal_error(),
+            Fault.too_many_requests(1),
+            Fault.internal_error(),
+        )
+        with pytest.raises(ServerError) as caught:
+            await on.trainings.get(5)
+        assert caught.value.attempts == len(on.sandbox.arrivals) == 4
 
 
 @pytest.mark.parametrize(("fault", "cls"), TRANSIENT)

@@ -21,14 +21,15 @@ from lucca_training_async import (
     ResponseError,
     ServerError,
 )
-from lucca_training_async.settings import ApiKey
 from lucca_training_async._http.answers import (
     Reply,
     deprecation_notice,
     parse_problem,
     parse_retry_after,
+    quoted,
     response_error,
 )
+from lucca_training_async.settings import ApiKey
 
 KEY = ApiKey("1f2e3d4c-0000-1111-2222-333344445555")
 NOON = "Wed, 25 Nov 2026 12:00:00 GMT"
@@ -113,7 +114,7 @@ def test_a_body_that_is_no_problem_is_quoted_short_and_on_one_line() -> None:
     [b"", b"null", b"[]", b"5", b'"text"', b"{}", b"{", b"\xff", b'{"title": 5}', b"[" * 100_000],
 )
 def test_no_problem_details(body: bytes) -> None:
-    assert parse_problem(body, KEY.redact) is None
+    assert parse_problem(body, str) is None
 
 
 @given(
@@ -126,7 +127,7 @@ def test_no_problem_details(body: bytes) -> None:
     )
 )
 def test_any_json_is_a_problem_or_none(value: Any) -> None:
-    problem = parse_problem(json.dumps(value).encode(), KEY.redact)
+    problem = parse_problem(json.dumps(value).encode(), str)
     assert problem is None or str(problem) is not None
 
 
@@ -139,6 +140,7 @@ def test_any_json_is_a_problem_or_none(value: Any) -> None:
         ({"retry-after": " 30 "}, 30.0),
         ({"Retry-After": "0.5"}, 0.5),
         ({"Retry-After": "99999999999"}, 99999999999.0),
+        ({"Retry-After": "9" * 400}, 1e12),
         ({"Retry-After": "-1"}, None),
         ({"Retry-After": "nan"}, None),
         ({"Retry-After": "inf"}, None),
@@ -185,14 +187,45 @@ def test_deprecation_notice(headers: dict[str, str], notice: str | None) -> None
     assert deprecation_notice(CIMultiDict(headers)) == notice
 
 
-def test_a_message_stays_short_and_the_problem_whole() -> None:
-    endless = json.dumps({"title": "x", "detail": "y" * 1_000_000}).encode()
-    error = response_error(reply(500, endless, Location="z" * 9999), attempts=1, key=KEY)
-    assert len(str(error)) < 700
+def test_what_the_other_side_wrote_stays_short() -> None:
+    endless = json.dumps({"title": "x", "detail": "y" * 1_000_000, "errors": {"z" * 9999: ["a"]}})
+    error = response_error(
+        reply(500, endless.encode(), X_Request_Id="i" * 9999), attempts=1, key=KEY
+    )
     assert error.problem is not None
-    assert len(error.problem.detail or "") == 1_000_000
+    assert len(str(error)) < 900
+    assert len(error.problem.detail or "") == 500
+    assert [len(field) for field in error.problem.errors] == [500]
+    assert len(error.request_id or "") == 120
     redirect = response_error(reply(302, Location="z" * 9999), attempts=1, key=KEY)
     assert len(str(redirect)) < 700
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Unavailable\nERROR payroll deleted", "Unavailable ERROR payroll deleted"),
+        ("a\r\nb\tc\u2028d\x85e", "a b c d e"),
+        ("\x1b[2J\x1b[31m", "\ufffd[2J\ufffd[31m"),
+        ("half a \ud83d smiley", "half a \ufffd smiley"),
+        ("zero\u200bwidth \u202e right to left", "zero\ufffdwidth \ufffd right to left"),
+        ("Sécurité incendie", "Sécurité incendie"),
+        ("", ""),
+    ],
+)
+def test_what_the_other_side_wrote_is_one_printable_line(text: str, told: str) -> None:
+    assert quoted(text, KEY) == told
+    body = json.dumps({"title": text, "errors": {text: [text]}}).encode()
+    error = response_error(reply(400, body), attempts=1, key=KEY)
+    str(error).encode()
+    assert str(error).isprintable()
+
+
+@given(st.text(), st.integers(1, 50))
+def test_any_text_can_be_quoted(text: str, most: int) -> None:
+    told = quoted(text, KEY, most)
+    assert told.isprintable()
+    assert len(told) <= most
 
 
 def test_a_304_is_not_called_a_redirect() -> None:
@@ -209,9 +242,10 @@ def test_the_key_is_found_behind_the_escapes_of_json() -> None:
     assert "abc" not in str(error)
 
 
-def test_a_reply_can_be_quoted_without_the_key() -> None:
+def test_no_header_is_quoted_with_the_key() -> None:
     key = "1f2e3d4c-0000-1111-2222-333344445555"
-    leaky = reply(500, f"echo {key}".encode(), X_Request_Id=key, Location=f"/?{key}")
-    clean = leaky.without(ApiKey(key))
-    assert key not in f"{clean} {clean.body!r} {dict(clean.headers)}"
-    assert clean.headers["x-request-id"] == "[api key]"
+    leaky = reply(302, f"echo {key}".encode(), X_Request_Id=key, Location=f"/?{key}")
+    error = response_error(leaky, attempts=1, key=ApiKey(key))
+    assert key not in f"{error} {vars(error)}"
+    assert error.request_id == "[api key]"
+    assert key not in repr(leaky)

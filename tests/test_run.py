@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from lucca_training_async.run import Run
 
 from lucca_training_async import LuccaError
-from lucca_training_async.run import Run
 
 
 def now() -> float:

@@ -55,7 +55,6 @@ FAULTS = {
     "echo in a 200": Fault("echo", echo_ok),
     "echo in a redirect": Fault("echo", echo_redirect),
     "401": Fault.error(401),
-    "429": Fault.too_many_requests(1),
     "429 for long": Fault.too_many_requests(3600),
     "slow": Fault.slow(60),
     "drop": Fault.drop(),

@@ -19,6 +19,7 @@ import pytest
 from aiohttp import web
 
 from lucca_training_async import (
+    ClientClosedError,
     LuccaConnectionError,
     LuccaTrainingClient,
     PermissionDeniedError,
@@ -92,14 +93,14 @@ async def test_closing_is_idempotent_and_final() -> None:
         await on.client.aclose()
         assert repr(on.client).endswith(" closed>")
         for call in (on.trainings.get(1), on.trainings.get_many([1]), on.client.__aenter__()):
-            with pytest.raises(UsageError, match="this client is closed"):
+            with pytest.raises(ClientClosedError, match="this client is closed"):
                 await call
 
 
 async def test_a_client_never_used_closes_too() -> None:
     client = LuccaTrainingClient("acme.ilucca.net", "key")
     await client.aclose()
-    with pytest.raises(UsageError, match="closed"):
+    with pytest.raises(ClientClosedError, match="closed"):
         await client.realized_trainings.get(1)
 
 
@@ -109,7 +110,7 @@ async def test_closing_fails_the_calls_that_wait() -> None:
         waiting = asyncio.create_task(on.trainings.get(2))
         await asyncio.sleep(1)
         await on.client.aclose()
-        with pytest.raises(UsageError, match="closed"):
+        with pytest.raises(ClientClosedError, match="closed"):
             await waiting
 
 
@@ -119,7 +120,7 @@ async def test_closing_ends_the_calls_under_way() -> None:
         call = asyncio.create_task(on.trainings.get(1))
         await asyncio.sleep(1)
         await on.client.aclose()
-        with pytest.raises((UsageError, LuccaConnectionError)):
+        with pytest.raises((ClientClosedError, LuccaConnectionError)):
             await call
 
 
@@ -130,9 +131,9 @@ async def test_closing_ends_a_wait_for_a_retry_at_once() -> None:
         bulk = asyncio.create_task(on.trainings.get_many([1, 2]))
         await asyncio.sleep(5)
         await on.client.aclose()
-        with pytest.raises(UsageError, match="closed"):
+        with pytest.raises(ClientClosedError, match="closed"):
             await call
-        assert isinstance((await bulk).failures[1], UsageError)
+        assert isinstance((await bulk).failures[1], ClientClosedError)
         assert asyncio.get_running_loop().time() == 5
 
 

@@ -8,10 +8,10 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lucca_training_async.throttle import IN_TRANSIT_ALLOWANCE, Fate, PauseTooLongError, Throttle
 
 from lucca_training_async import RateLimit
 from lucca_training_async.sandbox.window import SlidingWindow, busiest_window
-from lucca_training_async.throttle import IN_TRANSIT_ALLOWANCE, Fate, PauseTooLongError, Throttle
 
 from .virtual_time import run
 

@@ -15,11 +15,13 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from lucca_training_async import DecodeError, RealizedTraining, TrainingLevel, TrainingSummary
-from lucca_training_async._http.answers import Reply
+from lucca_training_async._http.answers import Reply, decode_error
+from lucca_training_async.models import WireError, reader, unstructure
 from lucca_training_async.sandbox.data import realized_training
-from lucca_training_async.wire import decoder
+from lucca_training_async.settings import ApiKey
 
-decode_body = decoder(RealizedTraining)
+read = reader(RealizedTraining)
+KEY = ApiKey("1f2e3d4c-0000-1111-2222-333344445555")
 
 
 def decode(body: bytes | str | dict[str, Any]) -> RealizedTraining:
@@ -27,7 +29,12 @@ def decode(body: bytes | str | dict[str, Any]) -> RealizedTraining:
         body = json.dumps(body)
     data = body.encode() if isinstance(body, str) else body
     url = URL("https://acme.ilucca.net/realized-trainings/235")
-    return decode_body(Reply(200, CIMultiDict({"X-Request-Id": "r-1"}), data, url))
+    reply = Reply(200, CIMultiDict({"X-Request-Id": "r-1"}), data, url)
+    try:
+        return read(reply.body)
+    except WireError as error:
+        fault = error
+    raise decode_error(reply, fault, attempts=3, key=KEY)
 
 
 def example(**changes: Any) -> dict[str, Any]:
@@ -262,6 +269,7 @@ def test_the_path_of_the_offending_field(changes: dict[str, Any], path: str) -> 
     assert path in str(error)
     assert error.url == "https://acme.ilucca.net/realized-trainings/235"
     assert error.request_id == "r-1"
+    assert error.attempts == 3
     assert error.__cause__ is None
 
 
@@ -270,6 +278,31 @@ def test_several_faults_are_told_together() -> None:
         decode(example(ownerId="x", durationInHours=True))
     assert "$.ownerId: expected an integer, got 'x'" in str(caught.value)
     assert "$.durationInHours: expected a finite decimal number, got True" in str(caught.value)
+
+
+def test_only_the_first_few_faults_are_told() -> None:
+    with pytest.raises(DecodeError) as caught:
+        decode(dict.fromkeys(REQUIRED, "x" * 10_000) | {"hasAttended": "x" * 10_000})
+    assert str(caught.value).count("expected ") == 3
+    assert len(str(caught.value)) < 700
+
+
+def test_the_key_is_in_no_fault_of_a_value() -> None:
+    key = "1f2e3d4c-0000-1111-2222-333344445555"
+    for value in (key, [key], ["x" * 30 + key] * 9, {key: key}, f"lucca application={key}"):
+        with pytest.raises(DecodeError) as caught:
+            decode(example(ownerId=value))
+        assert key not in f"{caught.value} {vars(caught.value)}"
+
+
+@pytest.mark.parametrize("depth", [10, 500, 900, 950, 980, 990, 995, 1000, 1100, 5000])
+@pytest.mark.parametrize("name", ["ownerId", "training", "newIn2027"])
+def test_no_depth_of_nesting_is_more_than_a_decode_error(name: str, depth: int) -> None:
+    body = with_raw(name, "[" * depth + "]" * depth)
+    try:
+        decode(body)
+    except DecodeError as error:
+        assert len(str(error)) < 700
 
 
 @pytest.mark.parametrize(
@@ -295,6 +328,22 @@ def test_what_is_no_object_at_all(body: bytes) -> None:
     assert caught.value.path == "$"
     assert len(caught.value.excerpt) <= 120
     assert len(str(caught.value)) < 500
+
+
+@given(st.integers(1, 2**31 - 1))
+def test_what_is_written_is_what_was_read(id: int) -> None:
+    record = decode(realized_training(id))
+    written = unstructure(record)
+    assert written["sessionEndsOn"] == record.session_ends_on.isoformat()
+    assert written["durationInHours"] == record.duration_in_hours
+    assert type(written["durationInHours"]) is Decimal
+    assert decode(json.dumps(written, default=str)) == record
+
+
+def test_a_level_added_since_is_written_as_it_was_read() -> None:
+    for level in ("Guru", "Expert", None):
+        record = decode(example(training={"id": 1, "level": level}))
+        assert unstructure(record)["training"]["level"] == level
 
 
 def test_a_byte_order_mark_is_skipped() -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import reprlib
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -138,16 +137,14 @@ def _told(fault: Fault, key: ApiKey) -> str:
     return told
 
 
-_brief = reprlib.Repr()
-_brief.maxstring = _brief.maxother = 60
-_brief.maxlevel = 2
-
-
 def _briefly(value: object) -> str:
+    # What is inside of an array or an object could hold half a key where it is cut.
+    if isinstance(value, (dict, list)):
+        return "an object" if isinstance(value, dict) else "an array"
     try:
-        return _brief.repr(value)
-    except Exception:  # an integer of more digits than Python prints
-        return f"a {type(value).__name__}"
+        return repr(value)
+    except ValueError:  # an integer of more digits than Python prints
+        return "a huge number"
 
 
 def _status_line(status: int) -> str:

@@ -134,19 +134,24 @@ class Session:
                 raise
             # aiohttp cancels its own waits (for a host name, for
             # a connection) when its session is closed.
-            kind, transient, reason = LuccaConnectionError, True, _told(error)
+            kind, transient, reason = LuccaConnectionError, True, self._told(error)
         except Exception as error:
             # Besides aiohttp's errors and the system's, a given session's middlewares may
             # raise anything: it is this request that has failed, and not the whole run.
             kind = LuccaTimeoutError if isinstance(error, TimeoutError) else LuccaConnectionError
             transient = _is_transient(error)
-            reason = _told(error)
+            reason = self._told(error)
         raise kind(
-            f"no answer: {quoted(reason, self._api_key)} [{url}]",
+            f"no answer: {reason} [{url}]",
             url=str(url),
             attempts=attempt,
             transient=transient,
         )
+
+    def _told(self, error: BaseException) -> str:
+        text = str(error)
+        name = type(error).__name__
+        return quoted(f"{name}: {text}" if text else name, self._api_key)
 
     @property
     def closed(self) -> bool:
@@ -183,8 +188,3 @@ def _is_transient(error: Exception) -> bool:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return False
     return isinstance(error, (aiohttp.ClientError, OSError))
-
-
-def _told(error: BaseException) -> str:
-    text = str(error)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -7,3 +7,6 @@ from .faults import Fault
 from .server import Arrival, Sandbox
 
 __all__ = ["Arrival", "Fault", "Sandbox"]
+
+for _public in (Arrival, Fault, Sandbox):
+    _public.__module__ = __name__  # the public place, also in tracebacks and documentation

@@ -1,11 +1,13 @@
 """What can go wrong with one request, on demand."""
 
-from __future__ import annotations
+# No ``from __future__ import annotations``: public classes carry the package as their
+# ``__module__``, where names in annotations kept as text could not be looked up.
 
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
+from typing import Self
 
 import attrs
 from aiohttp import web
@@ -54,7 +56,7 @@ class Fault:
         content_type: str = "application/json",
         headers: Mapping[str, str] | None = None,
         name: str | None = None,
-    ) -> Fault:
+    ) -> Self:
         """Any answer at all."""
         data = body.encode() if isinstance(body, str) else body
 
@@ -68,7 +70,7 @@ class Fault:
     @classmethod
     def error(
         cls, status: int, *, retry_after: float | str | None = None, detail: str = "injected"
-    ) -> Fault:
+    ) -> Self:
         """An error with Problem Details, and Retry-After if given (seconds or an HTTP-date)."""
         headers = {} if retry_after is None else {"Retry-After": _header(retry_after)}
 
@@ -78,22 +80,22 @@ class Fault:
         return cls(f"error {status}", apply)
 
     @classmethod
-    def too_many_requests(cls, retry_after: float | str | None = 1) -> Fault:
+    def too_many_requests(cls, retry_after: float | str | None = 1) -> Self:
         """429, as if another integration of the tenant had spent the budget."""
         return cls.error(429, retry_after=retry_after, detail="The budget is spent.")
 
     @classmethod
-    def internal_error(cls) -> Fault:
+    def internal_error(cls) -> Self:
         """500."""
         return cls.error(500)
 
     @classmethod
-    def unavailable(cls, retry_after: float | str | None = None) -> Fault:
+    def unavailable(cls, retry_after: float | str | None = None) -> Self:
         """503."""
         return cls.error(503, retry_after=retry_after)
 
     @classmethod
-    def slow(cls, seconds: float) -> Fault:
+    def slow(cls, seconds: float) -> Self:
         """The normal answer, late."""
 
         async def apply(_: web.Request, normal: web.Response) -> web.StreamResponse:
@@ -103,7 +105,7 @@ class Fault:
         return cls(f"slow {seconds:g} s", apply)
 
     @classmethod
-    def drop(cls) -> Fault:
+    def drop(cls) -> Self:
         """The connection breaks before the answer."""
 
         async def apply(request: web.Request, normal: web.Response) -> web.StreamResponse:
@@ -113,7 +115,7 @@ class Fault:
         return cls("dropped connection", apply)
 
     @classmethod
-    def truncate(cls) -> Fault:
+    def truncate(cls) -> Self:
         """The connection breaks in the middle of the body."""
 
         async def apply(request: web.Request, normal: web.Response) -> web.StreamResponse:
@@ -133,7 +135,7 @@ class Fault:
         return cls("truncated body", apply)
 
     @classmethod
-    def html(cls) -> Fault:
+    def html(cls) -> Self:
         """200 with a page, as a captive portal or a maintenance screen gives."""
         return cls.answer(
             body="<!doctype html><title>Maintenance</title><p>Back soon.",
@@ -142,7 +144,7 @@ class Fault:
         )
 
     @classmethod
-    def bad_json(cls) -> Fault:
+    def bad_json(cls) -> Self:
         """200 with a body that is almost JSON."""
         return cls.answer(body='{"id": 235, "ownerId": ', name="bad JSON")
 

@@ -1,6 +1,7 @@
 """The sandbox's server: routes, key check, budget, faults and the log of arrivals."""
 
-from __future__ import annotations
+# No ``from __future__ import annotations``: public classes carry the package as their
+# ``__module__``, where names in annotations kept as text could not be looked up.
 
 import asyncio
 import json
