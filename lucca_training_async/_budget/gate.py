@@ -14,7 +14,6 @@ background task, only one timer while somebody waits. A gate never sees an answe
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 from bisect import bisect_left, insort
 from collections.abc import Callable
@@ -25,43 +24,11 @@ import attrs
 from ..errors import LuccaError
 from ..settings import RateLimit
 from .ledger import Lease, Ledger, Sent, Wait
-
-logger: logging.Logger = logging.getLogger("lucca_training_async")
+from .places import Owner, Place
+from .view import Budget
 
 # A wait that rounding has made shorter than this would not move the clock at all.
 _SHORTEST_WAIT = 1e-6
-_WORTH_TELLING = 10.0
-
-
-@attrs.frozen
-class Budget:
-    """What a client knows of its tenant's budget at one moment, without asking anybody.
-
-    Attributes:
-        limit: Requests that are allowed in any period; None for no limit of our own.
-        in_use: How many of them are taken: under way, or still counted by Lucca.
-        next_slot_in: Seconds until a request could be sent, 0 if one could be now; None if
-            that depends on the answers under way.
-        closed_for: Seconds for which a 429 still forbids all requests; 0 if none does.
-        waiting: Requests that wait to be sent.
-        in_flight: Requests under way.
-    """
-
-    limit: int | None
-    in_use: int = 0
-    next_slot_in: float | None = 0.0
-    closed_for: float = 0.0
-    waiting: int = 0
-    in_flight: int = 0
-
-    def __str__(self) -> str:
-        limit = "no limit" if self.limit is None else f"{self.in_use} of {self.limit} in use"
-        told = [limit, f"{self.waiting} waiting", f"{self.in_flight} in flight"]
-        if self.closed_for:
-            told.append(f"closed for {self.closed_for:.1f} s")
-        elif self.next_slot_in:
-            told.append(f"next slot in {self.next_slot_in:.1f} s")
-        return ", ".join(told)
 
 
 class GateClosedError(Exception):
@@ -70,71 +37,6 @@ class GateClosedError(Exception):
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)
         self.seconds = seconds
-
-
-class Owner:
-    """On whose behalf requests are sent: a single get, or a whole bulk run.
-
-    Attributes:
-        fatal: Errors of one request that end everything this owner does.
-        ended: Why nothing more is sent for it, or None.
-        requests: Requests sent so far.
-        retries: How many of them were not the first of their call.
-    """
-
-    fatal: tuple[type[LuccaError], ...] = ()
-
-    def __init__(self) -> None:
-        self.ended: LuccaError | None = None
-        self.requests = 0
-        self.retries = 0
-        self._waited = 0.0
-        self._waiting = 0
-        self._waiting_since = 0.0
-        self._wait_is_told = False
-
-    def waited(self, now: float) -> float:
-        """Seconds during which at least one request stood waiting for admission."""
-        return self._waited + (now - self._waiting_since if self._waiting else 0.0)
-
-    def starts_waiting(self, now: float) -> None:
-        if not self._waiting:
-            self._waiting_since = now
-        self._waiting += 1
-
-    def stops_waiting(self, now: float) -> None:
-        self._waiting -= 1
-        if not self._waiting:
-            self._waited += now - self._waiting_since
-
-    def tell_wait(self, what: str, seconds: float) -> None:
-        """Log a long wait, the first of this owner's only: a bulk run has one a minute."""
-        if _WORTH_TELLING < seconds < math.inf and not self._wait_is_told:
-            self._wait_is_told = True
-            logger.info("%s for %.0f s", what, seconds)
-
-    def on_end(self) -> None:
-        """Called once, when ``ended`` has been set."""
-
-
-@attrs.define(eq=False, order=False)
-class Place:
-    """A call's place in the order of admission; a call that is tried again keeps it.
-
-    Attributes:
-        owner: On whose behalf it waits.
-        patience: The longest closure, in seconds, that it waits for.
-        ticket: Its number in the order.
-        turn: What it waits for just now.
-    """
-
-    owner: Owner
-    patience: float
-    ticket: int
-    turn: asyncio.Future[None] | None = None
-
-    def __lt__(self, other: Place) -> bool:
-        return self.ticket < other.ticket
 
 
 @attrs.define(eq=False)
@@ -189,6 +91,7 @@ class Gate:
         self._in_flight = 0
         self._asking = False
         self._ask_again_at = -math.inf
+        self._changes = 0
         self._closed_until = -math.inf
         self._asked_to_wait_until = -math.inf
         self._timer: asyncio.TimerHandle | None = None
@@ -213,7 +116,7 @@ class Gate:
         owner.ended = error
         for place in [*self._queue, *self._resting]:
             if place.owner is owner:
-                _wake(place, error)
+                place.wake(error)
         self._queue = [place for place in self._queue if place.owner is not owner]
         self._advance()
         owner.on_end()
@@ -244,32 +147,24 @@ class Gate:
             GateClosedError: Lucca asks to wait longer than ``place.patience``.
             LuccaError: The owner's end, if it has been ended.
         """
-        while True:
-            if place.owner.ended is not None:
-                raise place.owner.ended
-            now = self._clock()
-            if self._asked_to_wait_until - now > place.patience:
-                raise GateClosedError(self._asked_to_wait_until - now)
-            if self._queue or not self._is_open(now):
+        self._check(place)
+        if not self._queue and self._is_open(self._clock()):
+            admission = await self._ask(place)
+            if admission is not None:
+                return admission
+        started_at = self._clock()
+        place.owner.starts_waiting(started_at)
+        try:
+            while True:
+                self._check(place)
                 await self._turn(place)
-            self._asking = True
-            try:
-                answer = await self._ledger.take()
-            except BaseException:
-                self._asking = False
-                self._advance()
-                raise
-            self._asking = False
-            if isinstance(answer, Lease):
-                self._in_flight += 1
-                if place.owner.ended is not None:
-                    # Ended while this place asked; the request must not go out any more.
-                    self.settle(answer, Sent.NEVER)
-                    raise place.owner.ended
-                if self._queue:
-                    self._advance()
-                return Admission(self, answer)
-            self._postpone(answer)
+                admission = await self._ask(place)
+                if admission is not None:
+                    return admission
+        finally:
+            now = self._clock()
+            place.owner.stops_waiting(now)
+            place.owner.tell_wait("a request has waited for its turn", now - started_at)
 
     async def rest(self, place: Place, seconds: float) -> None:
         """Sleep outside of the queue; the owner's end ends it at once.
@@ -278,26 +173,28 @@ class Gate:
             LuccaError: The owner's end.
         """
         if place.owner.ended is not None:
-            raise place.owner.ended
+            raise place.owner.ended.with_traceback(None)
         place.turn = self._loop.create_future()
-        timer = self._loop.call_later(seconds, _wake, place)
+        timer = self._loop.call_later(seconds, place.wake)
         self._resting.add(place)
         try:
             await place.turn
         finally:
             timer.cancel()
             self._resting.discard(place)
-            _forget(place)
+            place.forget()
 
     def close_for(self, seconds: float, lease: Lease, *, asked: bool) -> None:
         """See :meth:`Admission.close_for`."""
         self._ledger.close_for(seconds, lease)
-        self._closed_until = max(self._closed_until, self._clock() + seconds)
+        opens_at = self._clock() + seconds
+        self._closed_until = max(self._closed_until, opens_at)
         # If there was no telling when to ask again, there is now.
         soonest = self._ask_again_at if self._ask_again_at < math.inf else -math.inf
         self._ask_again_at = max(soonest, self._closed_until)
+        self._changes += 1
         if asked:
-            self._refuse_impatient()
+            self._refuse_impatient(opens_at)
         self._advance()
 
     def settle(self, lease: Lease, sent: Sent) -> None:
@@ -306,6 +203,7 @@ class Gate:
         self._ledger.settle(lease, sent)
         if sent is Sent.NEVER or self._ask_again_at == math.inf:
             self._ask_again_at = -math.inf
+        self._changes += 1
         if self._queue:
             self._advance()
 
@@ -313,10 +211,11 @@ class Gate:
 
     def budget(self) -> Budget:
         standing = self._ledger.standing()
+        full = self._in_flight >= self._concurrency
         return Budget(
             None if self._limit is None else self._limit.requests,
             standing.in_use,
-            None if standing.next_slot_in == math.inf else standing.next_slot_in,
+            None if full or standing.next_slot_in == math.inf else standing.next_slot_in,
             standing.closed_for,
             len(self._queue),
             self._in_flight,
@@ -332,27 +231,56 @@ class Gate:
             not self._asking and self._in_flight < self._concurrency and self._ask_again_at <= now
         )
 
+    def _check(self, place: Place) -> None:
+        """Raise if this place is to wait no longer."""
+        seconds = self._asked_to_wait_until - self._clock()
+        if place.owner.ended is None and seconds <= place.patience:
+            return
+        self._advance()  # whoever leaves may have been the one who was to come back
+        if place.owner.ended is not None:
+            raise place.owner.ended.with_traceback(None)
+        raise GateClosedError(seconds)
+
     async def _turn(self, place: Place) -> None:
         """Queue until it is this place's turn to ask the ledger."""
         turn = place.turn = self._loop.create_future()
         insort(self._queue, place)
         self._advance()
-        started_at = self._clock()
-        place.owner.starts_waiting(started_at)
-        place.owner.tell_wait(self._why(), self._ask_again_at - started_at)
+        place.owner.tell_wait(self._why(), self._ask_again_at - self._clock())
         try:
             await turn
         except BaseException:
-            if _is_granted(turn):
+            if place.is_granted():
                 self._asking = False
             self._remove(place)
             self._advance()
             raise
         finally:
-            now = self._clock()
-            place.owner.stops_waiting(now)
-            place.owner.tell_wait("a request has waited for its turn", now - started_at)
-            _forget(place)
+            place.forget()
+
+    async def _ask(self, place: Place) -> Admission | None:
+        """Ask the ledger; None if it has no slot now."""
+        self._asking = True
+        asked_at, changes = self._clock(), self._changes
+        try:
+            answer = await self._ledger.take()
+        except BaseException:
+            self._asking = False
+            self._advance()
+            raise
+        self._asking = False
+        if isinstance(answer, Lease):
+            self._in_flight += 1
+            if place.owner.ended is not None:
+                # Ended while this place asked; the request must not go out any more.
+                self.settle(answer, Sent.NEVER)
+                raise place.owner.ended.with_traceback(None)
+            if self._queue:
+                self._advance()
+            return Admission(self, answer)
+        if self._changes == changes:  # else the answer may be out of date: ask again
+            self._postpone(answer, asked_at)
+        return None
 
     def _why(self) -> str:
         paused = self._ledger.standing().closed_for > 0
@@ -363,20 +291,22 @@ class Gate:
         if self._queue[position : position + 1] == [place]:
             del self._queue[position]
 
-    def _postpone(self, answer: Wait) -> None:
+    def _postpone(self, answer: Wait, asked_at: float) -> None:
         self._ask_again_at = self._clock() + max(answer.seconds, _SHORTEST_WAIT)
-        if answer.closed and self._ask_again_at > self._closed_until + _SHORTEST_WAIT:
+        # At the least: the answer may have been long on its way.
+        opens_at = asked_at + answer.seconds
+        if answer.closed and opens_at > self._closed_until + _SHORTEST_WAIT:
             # Not our own closure: another process has met a 429.
-            self._closed_until = self._ask_again_at
-            self._refuse_impatient()
+            self._closed_until = opens_at
+            self._refuse_impatient(opens_at)
 
-    def _refuse_impatient(self) -> None:
+    def _refuse_impatient(self, opens_at: float) -> None:
         """Wake those that won't wait for the end of a closure that Lucca has asked for."""
-        self._asked_to_wait_until = self._closed_until
+        self._asked_to_wait_until = max(self._asked_to_wait_until, opens_at)
         seconds = self._asked_to_wait_until - self._clock()
         for place in self._queue:
             if seconds > place.patience:
-                _wake(place, GateClosedError(seconds))
+                place.wake(GateClosedError(seconds))
         self._queue = [place for place in self._queue if seconds <= place.patience]
 
     def _advance(self) -> None:
@@ -389,26 +319,6 @@ class Gate:
         now = self._clock()
         if self._is_open(now):
             self._asking = True
-            _wake(self._queue.pop(0))
+            self._queue.pop(0).wake()
         elif now < self._ask_again_at < math.inf:
             self._timer = self._loop.call_at(self._ask_again_at, self._advance)
-
-
-def _wake(place: Place, error: Exception | None = None) -> None:
-    turn = place.turn
-    if turn is None or turn.done():
-        return
-    if error is None:
-        turn.set_result(None)
-    else:
-        turn.set_exception(error)
-
-
-def _is_granted(turn: asyncio.Future[None]) -> bool:
-    return turn.done() and not turn.cancelled() and turn.exception() is None
-
-
-def _forget(place: Place) -> None:
-    turn, place.turn = place.turn, None
-    if turn is not None and turn.done() and not turn.cancelled():
-        turn.exception()  # seen, even by a task that was cancelled in the same moment

@@ -162,7 +162,8 @@ class MemoryLedger:
 
     def standing(self) -> Standing:
         now = self._clock()
-        next_slot_in = self._next_slot_in(now)
+        probing = self._held_this_round >= self._allowed_this_round
+        next_slot_in = math.inf if probing else self._next_slot_in(now)
         closed_for = max(0.0, self._opens_at - now)
         in_use = self._held + len(self._free_at)
         return Standing(in_use, max(next_slot_in, closed_for), closed_for)

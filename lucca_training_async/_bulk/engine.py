@@ -8,11 +8,12 @@ memory doesn't depend on how many ids there are.
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from inspect import isawaitable, iscoroutine, iscoroutinefunction
-from typing import Any, Literal, Protocol
+from inspect import isasyncgenfunction, isawaitable, iscoroutine, iscoroutinefunction
+from typing import Any, Literal, Protocol, cast
 
 from .._budget import Gate, Owner, logger
 from ..errors import (
@@ -91,6 +92,8 @@ class BulkRun(Owner):
         self._tasks: list[asyncio.Task[None]] = []
         self._reading: set[asyncio.Task[Any]] = set()
         self._finished = 0
+        self._cancelled = False
+        self._disposal: asyncio.Task[None] | None = None
         self._crash: BaseException | None = None
         self._counts: Counter[type[Outcome]] = Counter()
         self._accounted_for = 0
@@ -144,6 +147,7 @@ class BulkRun(Owner):
 
     def cancel(self) -> None:
         """End the workers, and with them the requests under way."""
+        self._cancelled = True
         for task in self._tasks:
             task.cancel()
 
@@ -154,13 +158,17 @@ class BulkRun(Owner):
             await asyncio.wait(self._tasks)
         await self.source.aclose()
 
+    def dispose(self) -> None:
+        """As ``aclose``, for one that nobody waits for."""
+        self._disposal = asyncio.get_running_loop().create_task(self.aclose())
+
     def _note(self, task: asyncio.Task[None]) -> None:
         """One worker that fails, or is cancelled by somebody else, ends the others too."""
         if self._crash is None:
-            if task.cancelled():
+            if not task.cancelled():
+                self._crash = task.exception()
+            elif not self._cancelled:
                 self._crash = asyncio.CancelledError()
-            elif error := task.exception():
-                self._crash = error
             if self._crash is not None:
                 self.cancel()
 
@@ -172,16 +180,17 @@ class BulkRun(Owner):
     # -- its end by an error
 
     def on_end(self) -> None:
-        """Wake whoever waits for the source: nothing more is read from it."""
+        """Read nothing more that has no end, or may never come; a collection is read on.
+
+        Its ids have an outcome each, which costs nothing.
+        """
+        if self.total is not None and not self.source.waits:
+            return
+        self.source.exhausted = True
         current = asyncio.current_task()
         for task in self._reading:
             if task is not current:
                 task.cancel()
-
-    @property
-    def stopped(self) -> LuccaError | None:
-        """Why it ended early; None if it did not, or had read all ids before."""
-        return self.ended
 
     # -- the workers
 
@@ -198,9 +207,6 @@ class BulkRun(Owner):
             self._conclude()
 
     async def _next(self) -> TakenId | None:
-        if self.ended is not None and (self.total is None or self.source.waits):
-            # What has no end, or may never come, can't have an outcome each.
-            return None
         if not self.source.waits:
             return await self.source.next()
         task = asyncio.current_task()
@@ -281,9 +287,15 @@ def check_plain_function(name: str, function: object) -> None:
     """
     if function is None:
         return
+    while isinstance(function, functools.partial):
+        function = cast("functools.partial[object]", function).func
     call: object = getattr(type(function), "__call__", None)  # noqa: B004  # it is looked at
-    if not callable(function) or iscoroutinefunction(function) or iscoroutinefunction(call):
+    if not callable(function) or _is_async(function) or _is_async(call):
         raise TypeError(f"{name} must be a plain function, not an async one")
+
+
+def _is_async(function: object) -> bool:
+    return iscoroutinefunction(function) or isasyncgenfunction(function)
 
 
 def call_plain(name: str, function: Callable[[Any], object], argument: object) -> None:
@@ -311,4 +323,4 @@ async def collect(run: BulkRun, on_outcome: OnOutcome | None) -> BulkResult:
     finally:
         await run.aclose()
     in_order = (delivered[position] for position in sorted(delivered))
-    return BulkResult.of(in_order, run.stats, run.stopped)
+    return BulkResult.of(in_order, run.stats, run.ended)

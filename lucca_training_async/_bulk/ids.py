@@ -87,13 +87,11 @@ class IdSource:
         self.exhausted: bool = False
         self.failure: BaseException | None = None
         self._check = check
-        self._sync: Iterator[object] | None = None
-        self._async: AsyncIterator[object] | None = None
-        if isinstance(ids, AsyncIterable):
-            self._async = aiter(ids)
-        else:
-            self._sync = iter(ids)
-        self.waits: bool = self._async is not None
+        self.waits: bool = isinstance(ids, AsyncIterable)
+        self._sync: Iterator[object] = iter(()) if isinstance(ids, AsyncIterable) else iter(ids)
+        self._async: AsyncIterator[object] | None = (
+            aiter(ids) if isinstance(ids, AsyncIterable) else None
+        )
         # An async generator can't be advanced by two workers at once.
         self._turn = asyncio.Lock()
         self._seen = IdSet()
@@ -105,8 +103,10 @@ class IdSource:
             if self.taken % _IDS_PER_TURN == _IDS_PER_TURN - 1:
                 # Duplicates, refused values and ids after a stop await nothing by themselves.
                 await asyncio.sleep(0)
+                if self.exhausted:
+                    break
             try:
-                value = next(self._sync, _END) if self._sync is not None else await self._read()
+                value = await self._read() if self.waits else next(self._sync, _END)
             except asyncio.CancelledError as error:
                 task = asyncio.current_task()
                 if task is not None and task.cancelling():
@@ -132,16 +132,20 @@ class IdSource:
         Nothing else is closed: what has a ``close`` of another kind is the caller's own.
         """
         self.exhausted = True
-        if inspect.isgenerator(self._sync):
-            self._sync.close()
-        if inspect.isasyncgen(self._async):
-            await self._async.aclose()
+        # Taken away first: two may close at once, and a generator closes for one only.
+        given_sync, self._sync = self._sync, iter(())
+        given_async, self._async = self._async, None
+        if inspect.isgenerator(given_sync):
+            given_sync.close()
+        if inspect.isasyncgen(given_async):
+            await given_async.aclose()
 
     async def _read(self) -> object:
-        assert self._async is not None
         async with self._turn:
             # Another worker may have met the end while this one waited for its turn.
-            return _END if self.exhausted else await anext(self._async, _END)
+            if self.exhausted or self._async is None:
+                return _END
+            return await anext(self._async, _END)
 
     def _checked(self, value: object) -> int | InvalidIdError:
         try:
@@ -153,19 +157,24 @@ class IdSource:
         if isinstance(taken.id, int):
             return self._seen.add(taken.id)
         key = refused_key(taken.value)
-        if key in self._seen_refused:
-            return False
+        try:
+            is_new = key is None or key not in self._seen_refused
+        except Exception:  # somebody's __eq__
+            return True
         self._seen_refused.add(key)
-        return True
+        return is_new
 
 
 def refused_key(value: object) -> object:
-    """What tells one refused value from another: ``True`` is not 1, and a list has no hash."""
+    """What tells one refused value from another: ``True`` is not 1, and a list has no hash.
+
+    None for a value that can't be told from any other.
+    """
     try:
         hash(value)
     except Exception:
         try:
             return type(value), repr(value)
         except Exception:
-            return type(value), id(value)
+            return None
     return type(value), value

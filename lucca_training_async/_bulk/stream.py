@@ -42,7 +42,7 @@ class OutcomeStream:
     @property
     def stopped(self) -> LuccaError | None:
         """The error that ended the run early (a refused key, a closed client), or None."""
-        return self._run.stopped
+        return self._run.ended
 
     def __aiter__(self) -> Self:
         return self
@@ -53,12 +53,14 @@ class OutcomeStream:
         if not self._started:
             self._start()
         outcome = await self._outcomes.get()
-        if outcome is not None and not self._closed:
-            return outcome
-        if not self._closed:
-            await self.aclose()
+        if self._closed:
+            raise StopAsyncIteration
+        if outcome is None:
+            # Cancelled here, it is all to do again: there is an end for the next call too.
+            await self._run.aclose()
             self._run.raise_failure()
-        raise StopAsyncIteration
+            raise StopAsyncIteration
+        return outcome
 
     def _start(self) -> None:
         self._run.start(self._outcomes.put, self._outcomes.end)
@@ -66,7 +68,7 @@ class OutcomeStream:
         # The workers don't know the stream, so that one that nobody holds any more is
         # disposed of. That may happen in any thread.
         loop = asyncio.get_running_loop()
-        self._disposal = weakref.finalize(self, _cancel_soon, loop, self._run)
+        self._disposal = weakref.finalize(self, _dispose_soon, loop, self._run)
         self._disposal.atexit = False
 
     async def __aenter__(self) -> Self:
@@ -111,6 +113,6 @@ class _Outcomes:
         return outcome
 
 
-def _cancel_soon(loop: asyncio.AbstractEventLoop, run: BulkRun) -> None:
+def _dispose_soon(loop: asyncio.AbstractEventLoop, run: BulkRun) -> None:
     with contextlib.suppress(RuntimeError):  # a closed loop runs no worker either
-        loop.call_soon_threadsafe(run.cancel)
+        loop.call_soon_threadsafe(run.dispose)

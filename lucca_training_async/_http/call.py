@@ -152,11 +152,11 @@ class Caller:
             async with asyncio.timeout_at(call.started_at + self._deadline):
                 return await call.gate.admit(call.place)
         except GateClosedError as closed:
-            seconds = closed.seconds
+            refusal: RequestError = _still_closed(call, closed.seconds)
         except TimeoutError:
             assert call.failure is not None
-            raise call.failure from None
-        raise _still_closed(call, seconds)
+            refusal = call.failure
+        raise refusal
 
     async def _send(self, call: Call[T]) -> Reply:
         self._session.check_open()

@@ -31,7 +31,7 @@ def check_id(value: object) -> int:
 
 
 def _integer(value: object) -> int | None:
-    if isinstance(value, bool):
+    if type(value) is bool:
         return None
     try:
         return operator.index(cast(SupportsIndex, value))
@@ -48,6 +48,6 @@ def _shown(value: object) -> str:
 
 
 def _reads_as_integer(value: object) -> bool:
-    return (isinstance(value, float) and value.is_integer()) or (
-        isinstance(value, str) and value.strip().isdecimal()
-    )
+    if type(value) is float:
+        return value.is_integer()
+    return type(value) is str and value.strip().isdecimal()
