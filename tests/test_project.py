@@ -14,12 +14,16 @@ import lucca_training_async
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CI = (ROOT / ".ci" / "run").read_text()
+NOXFILE = (ROOT / "noxfile.py").read_text()
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["project"]
+DEVELOPMENT: list[str] = PROJECT["optional-dependencies"]["dev"]
 
 
 def test_ci_runs_the_readmes_test_command() -> None:
     (command,) = re.findall(r"^python3 -m venv .*pytest$", README, re.MULTILINE)
-    assert command in (ROOT / ".ci" / "run").read_text().splitlines()
+    assert command in map(str.strip, CI.splitlines())
 
 
 def test_the_core_depends_on_four_packages() -> None:
