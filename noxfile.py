@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
-import tomllib
-from pathlib import Path
-
 import nox
 
-nox.needs_version = ">=2025.2.9"
+# The first that takes a version manager's shim without a Python behind it for a missing Python.
+nox.needs_version = ">=2026.8.10"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_existing_virtualenvs = True
 # A tool that happens to be on the PATH is another version than the one we ask for, or none.
 nox.options.error_on_external_run = True
 nox.options.sessions = ["tests", "lowest", "lint", "types", "docs"]
 
-ROOT = Path(__file__).parent
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+# Those that this machine lacks are skipped, but .ci/run makes them an error.
+PYTHONS = nox.project.python_versions(PYPROJECT)
 
-
-def _runs(python: str) -> bool:
-    """Whether this machine has it; a version manager's shim may be there and not work."""
-    try:
-        return subprocess.run([f"python{python}", "-c", ""], capture_output=True).returncode == 0
-    except OSError:
-        return False
-
-
-SUPPORTED = ["3.11", "3.12", "3.13"]
-PYTHONS = [python for python in SUPPORTED if _runs(python)]
+# For a session's own Python to run: what counts is what the tests will import.
+INSTALLED = """
+import sys
+from importlib.metadata import version
+from packaging.requirements import Requirement
+for pin in map(Requirement, sys.argv[1:]):
+    assert version(pin.name) in pin.specifier, f"{pin}, but installed is {version(pin.name)}"
+"""
 
 
 @nox.session(python=PYTHONS)
@@ -47,10 +42,15 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[:1])
 def lowest(session: nox.Session) -> None:
-    """The suite, with the oldest versions of the core's dependencies that we claim to support."""
-    session.install("-e", ".[dev]")
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    session.install(*(re.sub(">=", "==", dependency) for dependency in project["dependencies"]))
+    """The suite, with the oldest versions of the dependencies that we claim to support."""
+    project = PYPROJECT["project"]
+    claimed = [*project["dependencies"], *project["optional-dependencies"]["cli"]]
+    # Fails on a dependency that has no lower bound, which would not be pinned.
+    bounds = [dependency.split(">=", 1) for dependency in claimed]
+    pins = [f"{name}=={version}" for name, version in bounds]
+    # Together, so that pip refuses what does not go together.
+    session.install("-e", ".[dev]", *pins)
+    session.run("python", "-c", INSTALLED, *pins)
     session.run("pytest", *session.posargs)
 
 

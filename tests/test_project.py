@@ -60,8 +60,35 @@ def test_the_public_names_of_the_issue_are_there() -> None:
         assert getattr(lucca_training_async, name) is not None
 
 
-def test_the_version_is_the_packages() -> None:
-    assert lucca_training_async.__version__ == PROJECT["version"]
+def test_the_version_stands_in_pyproject_alone() -> None:
+    version = PROJECT["version"]
+    assert lucca_training_async.__version__ == version
+    sources = [*(ROOT / "lucca_training_async").rglob("*.py"), ROOT / "docs" / "conf.py"]
+    assert [path.name for path in sources if version in path.read_text()] == []
+
+
+def test_every_place_that_names_a_python_agrees() -> None:
+    supported = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
+    minors = [int(python.removeprefix("3.")) for python in supported]
+    assert minors == list(range(minors[0], minors[-1] + 1))
+    oldest = supported[0]
+    assert PROJECT["requires-python"] == f">={oldest}"
+    # Neither checker takes it from requires-python, as Ruff does.
+    assert PYPROJECT["tool"]["mypy"]["python_version"] == oldest
+    assert PYPROJECT["tool"]["pyright"]["pythonVersion"] == oldest
+    assert "target-version" not in PYPROJECT["tool"]["ruff"]
+    pages = [README, *(page.read_text() for page in (ROOT / "docs").glob("*.md"))]
+    assert set(re.findall(r"Python\s+(3\.\d+)", "\n".join(pages))) == {oldest}
+
+
+@pytest.mark.parametrize("text", [NOXFILE, CI], ids=["noxfile.py", ".ci/run"])
+def test_the_supported_pythons_are_derived(text: str) -> None:
+    assert re.findall(r"3\.\d+|py3\d+", text) == []
+
+
+def test_nox_is_as_new_in_the_noxfile_as_in_pyproject() -> None:
+    (needed,) = re.findall(r'^nox\.needs_version = "(.+)"$', NOXFILE, re.MULTILINE)
+    assert f"nox{needed}" in DEVELOPMENT
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "lucca_training_async").rglob("*.py")), ids=str)
