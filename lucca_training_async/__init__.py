@@ -38,11 +38,12 @@ from .errors import (
 )
 from .models import RealizedTraining, TrainingLevel, TrainingSummary
 from .resources import RealizedTrainings
-from .settings import ClientOptions, RateLimit, RetryPolicy, Settings, Timeouts
+from .settings import ApiKey, ClientOptions, RateLimit, RetryPolicy, Settings, Timeouts
 
 __version__ = version("lucca-training-async")
 
 __all__ = [
+    "ApiKey",
     "AuthenticationError",
     "BadRequestError",
     "Budget",
