@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
+import logging
 import random
 from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any
@@ -15,20 +15,24 @@ from hypothesis import strategies as st
 from lucca_training_async import (
     AuthenticationError,
     BulkResult,
+    BulkStats,
     DecodeError,
+    Failed,
+    Found,
     InvalidIdError,
-    LuccaConnectionError,
-    LuccaTrainingClient,
+    LuccaError,
+    Missing,
+    NotFoundError,
     Outcome,
-    OutcomeStream,
     RateLimit,
     RateLimitedError,
-    UsageError,
+    Refused,
+    RetryPolicy,
 )
-from lucca_training_async._bulk.ids import refused_key
 from lucca_training_async.sandbox import Fault, Sandbox
 
 from .support import stage
+from .test_ids import key_of
 from .virtual_time import run
 
 
@@ -38,63 +42,72 @@ def workers() -> list[asyncio.Task[Any]]:
 
 
 async def test_a_bulk_fetch() -> None:
-    async with stage(Sandbox(rate_limit=None, missing={3})) as on:
+    async with stage(Sandbox(rate_limit=None, missing={3, 9})) as on:
         on.sandbox.inject_always(Fault.html(), id=4)
-        result = await on.trainings.get_many([5, 3, 4, 1, 2, 5, 0, "7"])  # type: ignore[list-item]
-        assert list(result.items) == [5, 1, 2]
-        assert {id: training.id for id, training in result.items.items()} == {5: 5, 1: 1, 2: 2}
-        assert result.missing == [3]
-        assert [(id, type(error)) for id, error in result.failures.items()] == [
-            (4, DecodeError),
+        ids: list[Any] = [5, 9, 3, 4, 1, 2, 5, 0, "7", 0]
+        result = await on.trainings.get_many(ids)
+        assert [(id, training.id) for id, training in result.items.items()] == [
+            (5, 5),
+            (1, 1),
+            (2, 2),
+        ]
+        assert result.missing == [9, 3]
+        assert [(id, type(error)) for id, error in result.failures.items()] == [(4, DecodeError)]
+        assert [(one.value, type(one.error)) for one in result.refused] == [
             (0, InvalidIdError),
             ("7", InvalidIdError),
         ]
-        assert sorted(on.ids) == ["1", "2", "3", "4", "5"]
-        assert (result.stats.requests, result.stats.retries) == (5, 0)
+        assert result.stopped is None
+        assert sorted(on.ids) == ["1", "2", "3", "4", "5", "9"]
+        assert (result.stats.requests, result.stats.retries) == (6, 0)
 
 
-@pytest.mark.parametrize("ids", [[], iter([]), (), set[int](), range(0)])
+async def test_each_outcome_is_of_the_kind_that_the_answer_was() -> None:
+    async with stage(Sandbox(rate_limit=None, missing={2})) as on:
+        on.sandbox.inject_always(Fault.error(403), id=3)
+        ids: list[Any] = [1, 2, 3, True]
+        got: list[Outcome] = []
+        await on.trainings.get_many(ids, on_outcome=got.append)
+        by_kind = {type(outcome): outcome for outcome in got}
+        assert len(by_kind) == len(got) == 4
+        found, missing = by_kind[Found], by_kind[Missing]
+        failed, refused = by_kind[Failed], by_kind[Refused]
+        assert isinstance(found, Found)
+        assert (found.id, found.training.id, found.error) == (1, 1, None)
+        assert isinstance(missing, Missing)
+        assert (missing.id, type(missing.error), missing.training) == (2, NotFoundError, None)
+        assert isinstance(failed, Failed)
+        assert (failed.id, failed.training) == (3, None)
+        assert "403" in str(failed.error)
+        assert isinstance(refused, Refused)
+        assert refused.value is True
+
+
+@pytest.mark.parametrize("ids", [[], iter([]), (), set[int](), range(0), {}])
 async def test_no_ids(ids: Iterable[int]) -> None:
     async with stage() as on:
         result = await on.trainings.get_many(ids)
-        assert (result.items, result.missing, result.failures) == ({}, [], {})
-        assert result.stats.requests == 0
+        assert result == BulkResult({}, [], {}, [], BulkStats())
+
+
+@pytest.mark.parametrize("ids", ["123", b"123", 5, None])
+async def test_what_can_hold_no_ids(ids: Any) -> None:
+    async with stage() as on:
+        with pytest.raises(TypeError, match="iterable"):
+            await on.trainings.get_many(ids)
+        with pytest.raises(TypeError, match="iterable"):
+            on.trainings.stream(ids)
 
 
 async def test_ids_from_an_async_generator() -> None:
     async def from_a_database() -> AsyncGenerator[int, None]:
-        for row in range(1, 51):
+        for row in range(1, 251):
             await asyncio.sleep(0.01)
             yield row
 
     async with stage() as on:
         result = await on.trainings.get_many(from_a_database())
-        assert list(result.items) == list(range(1, 51))
-
-
-async def test_ids_are_read_as_they_are_used() -> None:
-    read: list[int] = []
-
-    def counted() -> Iterable[int]:
-        for value in range(1, 10_001):
-            read.append(value)
-            yield value
-
-    async with stage(max_concurrency=4) as on, on.trainings.stream(counted()) as stream:
-        async for outcome in stream:
-            assert outcome.training is not None
-            if outcome.id >= 100:
-                break
-        assert len(read) <= 100 + 4 + 4 + 4
-
-
-async def test_no_more_tasks_than_workers() -> None:
-    most = 0
-    async with stage(Sandbox(rate_limit=None, downlink=lambda: 0.01), max_concurrency=7) as on:
-        async with on.trainings.stream(range(1, 301)) as stream:
-            async for _ in stream:
-                most = max(most, len(workers()))
-    assert most == 7
+        assert list(result.items) == list(range(1, 251))
 
 
 async def test_stats_tell_retries_and_the_wait_for_the_budget() -> None:
@@ -108,223 +121,99 @@ async def test_stats_tell_retries_and_the_wait_for_the_budget() -> None:
         assert result.stats.waited == pytest.approx(120, abs=1)
 
 
-IDS_AND_DUPLICATES = [1, 2, 2, 3, 0, 3, 3]
+@pytest.mark.parametrize("number", [1, 3, 50])
+async def test_no_more_workers_than_there_are_ids(number: int) -> None:
+    seen: list[int] = []
+    async with stage(max_concurrency=7) as on:
+        ids = range(1, number + 1)
+        await on.trainings.get_many(ids, on_outcome=lambda _: seen.append(len(workers())))
+    assert max(seen) == min(number, 7)
 
 
 @pytest.mark.parametrize(
-    ("ids", "last"),
+    ("ids", "told"),
     [
-        (IDS_AND_DUPLICATES, [(7, 7)]),
-        (iter(IDS_AND_DUPLICATES), [(7, None)]),
-        ([5, 5, 5], [(3, 3)]),
+        (["5", "6"], [r"none of 2 values is an id: .* not str '5'; convert it with int\(\)"]),
+        ([0, 0, "x"], ["none of 2 values is an id: .* not 0"]),
+        (["5", 6], []),
+        ([6, "5"], []),
         ([], []),
     ],
 )
-async def test_progress_is_told_for_every_id_up_to_the_total(
-    ids: Iterable[int], last: list[tuple[int, int | None]]
+@pytest.mark.parametrize("way", ["get_many", "stream"])
+async def test_only_a_run_without_a_single_id_is_warned_of_and_once(
+    ids: list[Any], told: list[str], way: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    told: list[tuple[int, int | None]] = []
-
-    def tell(done: int, total: int | None) -> None:
-        told.append((done, total))
-
+    """Somebody gives the texts of a CSV column: no request is sent, and nothing is raised."""
     async with stage() as on:
-        await on.trainings.get_many(ids, on_progress=tell)
-    assert told[-1:] == last
-    assert told == sorted(told)
-    assert len({total for _, total in told}) <= 1
-
-
-async def test_an_error_in_on_progress_ends_the_run_and_is_raised() -> None:
-    def fail(_done: int, _total: int | None) -> None:
-        raise LookupError("the bar is gone")
-
-    async with stage() as on:
-        with pytest.raises(LookupError, match="the bar is gone"):
-            await on.trainings.get_many(range(1, 1000), on_progress=fail)
-        assert len(on.sandbox.arrivals) < 50
-
-
-async def test_an_async_on_progress_is_refused_before_anything_is_sent() -> None:
-    async def tell(_done: int, _total: int | None) -> None: ...
-
-    async with stage() as on:
-        with pytest.raises(TypeError, match="plain function"):
-            await on.trainings.get_many([1], on_progress=tell)
-        assert on.sandbox.arrivals == []
-
-
-@pytest.mark.parametrize("ids", ["123", b"123", 5, None])
-async def test_what_can_hold_no_ids(ids: Any) -> None:
-    async with stage() as on:
-        with pytest.raises(TypeError, match="iterable"):
+        if way == "get_many":
             await on.trainings.get_many(ids)
-        with pytest.raises(TypeError, match="iterable"):
-            on.trainings.stream(ids)
-
-
-def broken_after(count: int) -> Iterable[int]:
-    yield from range(1, count + 1)
-    raise LookupError("cursor closed")
-
-
-async def test_a_source_that_fails_loses_no_result_of_a_stream() -> None:
-    got: list[int] = []
-    async with stage(Sandbox(rate_limit=None, downlink=lambda: 1.0)) as on:
-        with pytest.raises(LookupError, match="cursor closed"):
-            async for outcome in on.trainings.stream(broken_after(25)):
-                got.append(outcome.id)
-    assert sorted(got) == list(range(1, 26))
-
-
-async def test_a_source_that_fails_is_the_callers_error_in_get_many() -> None:
-    async with stage() as on:
-        with pytest.raises(LookupError, match="cursor closed"):
-            await on.trainings.get_many(broken_after(25))
-
-
-async def cancelled_within(count: int) -> AsyncGenerator[int, None]:
-    """Yields some ids, then awaits something that somebody else has cancelled."""
-    for value in range(1, count + 1):
-        yield value
-    forgotten = asyncio.create_task(asyncio.sleep(60))
-    forgotten.cancel()
-    await forgotten
-
-
-async def test_a_source_that_awaits_something_cancelled_hangs_nobody() -> None:
-    got: list[int] = []
-    async with stage() as on:
-        with pytest.raises(asyncio.CancelledError):
-            async for outcome in on.trainings.stream(cancelled_within(25)):
-                got.append(outcome.id)
-        with pytest.raises(asyncio.CancelledError):
-            await on.trainings.get_many(cancelled_within(25))
-    assert sorted(got) == list(range(1, 26))
-
-
-async def test_a_worker_cancelled_by_somebody_else_hangs_nobody() -> None:
-    async with stage(Sandbox(rate_limit=None, downlink=lambda: 1.0)) as on:
-        asyncio.get_running_loop().call_later(2.5, lambda: workers()[3].cancel())
-        with pytest.raises(asyncio.CancelledError):
-            async for _ in on.trainings.stream(range(1, 101)):
+        else:
+            async for _ in on.trainings.stream(ids):
                 pass
-        asyncio.get_running_loop().call_later(2.5, lambda: workers()[3].cancel())
-        with pytest.raises(asyncio.CancelledError):
-            await on.trainings.get_many(range(1, 101))
-        assert workers() == []
-        assert (await on.trainings.get(1)).id == 1
+    records = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert [record.levelno for record in records] == [logging.WARNING] * len(told)
+    for record, pattern in zip(records, told, strict=True):
+        assert record.name == "lucca_training_async"
+        assert pytest.RaisesExc(Exception, match=pattern).matches(Exception(record.getMessage()))
 
 
-@pytest.mark.parametrize(
-    ("ids", "key"),
-    [
-        (itertools.repeat(1), None),
-        (itertools.repeat("1"), None),
-        ((str(number) for number in itertools.count()), None),
-        (itertools.count(1), "wrong-key"),
-    ],
-    ids=["duplicates", "invalid duplicates", "invalid ids", "after a 401"],
-)
-@pytest.mark.real_time
-async def test_ids_that_cost_no_request_leave_the_loop_its_turn(ids: Any, key: str | None) -> None:
-    """An endless source can be cancelled, whatever it yields."""
-    async with stage(api_key=key) as on:
-        bulk = asyncio.create_task(on.trainings.get_many(ids))
-        await asyncio.sleep(0.2)
-        bulk.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await bulk
-
-
-@pytest.mark.parametrize("ids", [range(1, 10**20), range(1, 4)])
-async def test_a_length_that_python_can_not_tell(ids: range) -> None:
-    async with stage() as on, on.trainings.stream(ids) as stream:
-        assert (await anext(stream)).training is not None
-
-
-def test_a_loop_that_ends_with_a_stream_half_read_ends_in_peace(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    held: list[OutcomeStream] = []
-
-    async def main() -> None:
-        async with Sandbox(rate_limit=None) as sandbox:
-            client = LuccaTrainingClient(sandbox.url, sandbox.api_key, rate_limit=None)
-            held.append(client.realized_trainings.stream(range(1, 1001)))
-            async for _ in held[0]:
-                break
-            await client.aclose()
-
-    asyncio.run(main())
-    assert caplog.records == []
-
-
-async def test_a_401_stops_the_run_and_every_id_has_its_outcome() -> None:
-    async with stage(api_key="wrong-key") as on:
-        result = await on.trainings.get_many(range(1, 1001))
-        assert list(result.failures) == list(range(1, 1001))
-        assert {type(error) for error in result.failures.values()} == {AuthenticationError}
-        # As many as were under way when the first answer came.
-        assert len(on.sandbox.arrivals) == 10
-        with pytest.raises(ExceptionGroup, match="1000 of 1000 ids failed") as caught:
-            result.raise_for_failures()
-        assert len(caught.value.exceptions) <= 10
-
-
-async def test_a_401_ends_the_waits_for_the_budget_and_for_a_retry_too() -> None:
-    async with stage(rate_limit=RateLimit(12, 60.0)) as on:
-        on.sandbox.inject_always(Fault.unavailable(100), id=1)
-        on.sandbox.inject(Fault.slow(5), id=2)
-        on.sandbox.inject(Fault.error(401), id=2)
-        on.sandbox.inject_always(Fault.error(401), id=12)
-
-        async def slow_401(request: Any, normal: Any) -> Any:
-            await asyncio.sleep(5)
-            return await Fault.error(401).apply(request, normal)
-
-        on.sandbox.inject_always(Fault("slow 401", slow_401), id=12)
-        result = await on.trainings.get_many(range(1, 101))
-        # Id 1 sleeps until 100 s, the ids after 12 wait for a slot until 60 s.
-        assert asyncio.get_running_loop().time() == 5
-        assert len(on.sandbox.arrivals) == 12
-        assert len(result.items) == 10
-        assert len(result.failures) == 90
-        assert {type(error) for error in result.failures.values()} == {AuthenticationError}
-
-
-async def test_a_failure_that_comes_after_a_401_is_not_retried() -> None:
-    async def late(request: Any, normal: Any) -> Any:
-        await asyncio.sleep(2)
-        return await Fault.unavailable(100).apply(request, normal)
-
-    async with stage(rate_limit=RateLimit(2, 60.0)) as on:
-        on.sandbox.inject(Fault("late 503", late), id=1)
-        on.sandbox.inject(Fault.error(401), id=2)
-        result = await on.trainings.get_many(range(1, 11))
-        assert asyncio.get_running_loop().time() == 2
-        assert on.ids == ["1", "2"]
-        assert {type(error) for error in result.failures.values()} == {AuthenticationError}
-
-
-async def test_a_stream_whose_wait_was_cancelled_says_so() -> None:
-    async with stage(Sandbox(rate_limit=None, downlink=lambda: 5.0)) as on:
-        async with on.trainings.stream(range(1, 100)) as stream:
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(anext(stream), 1)
-            with pytest.raises(UsageError, match="cancelled"):
-                await anext(stream)
-        assert workers() == []
-
-
-async def test_a_401_of_one_run_does_not_end_another() -> None:
+async def test_a_duplicate_of_the_hundredth_value_does_not_pass_for_the_first() -> None:
+    """The source makes a pause there, in which other workers read on."""
     async with stage() as on:
-        on.sandbox.inject_always(Fault.error(401), id=1)
-        one, other = await asyncio.gather(
-            on.trainings.get_many(range(1, 101)), on.trainings.get_many(range(2, 102))
-        )
-        assert one.failures
-        assert len(other.items) == 100
+        result = await on.trainings.get_many([*range(-99, 0), 7, 8, 7])
+        assert list(result.items) == [7, 8]
+
+
+@st.composite
+def long_lists(draw: st.DrawFn) -> list[Any]:
+    """Up to some 400 values, with whatever may happen near the 100th, the 200th, ..."""
+    ids: list[Any] = []
+    fresh = 1000
+    near = st.lists(st.integers(1, 12) | st.sampled_from([0, -1, "x"]), max_size=12)
+    for boundary in range(draw(st.integers(0, 4))):
+        length = draw(st.integers(100 * boundary + 90, 100 * boundary + 101)) - len(ids)
+        match draw(st.sampled_from(["fresh", "refused", "duplicates"])):
+            case "fresh":
+                ids += range(fresh, fresh + length)
+                fresh += length
+            case "refused":
+                ids += range(-fresh - length, -fresh)
+                fresh += length
+            case _:
+                ids += [7] * length
+        ids += draw(near)
+    return ids + draw(near)
+
+
+@settings(max_examples=60)
+@given(long_lists(), st.sampled_from([1, 2, 3, 10]), st.booleans(), st.integers(0, 2**32))
+def test_every_place_keeps_the_order_of_the_ids_given(
+    ids: list[Any], max_concurrency: int, lazy: bool, seed: int
+) -> None:
+    draw = random.Random(seed)
+
+    async def lazily() -> AsyncGenerator[Any, None]:
+        for value in ids:
+            if draw.random() < 0.1:
+                await asyncio.sleep(draw.random() / 10)
+            yield value
+
+    async def main() -> BulkResult:
+        sandbox = Sandbox(rate_limit=None, missing={2, 4, 6}, downlink=draw.random)
+        async with stage(sandbox, max_concurrency=max_concurrency) as on:
+            for id in (3, 6, 9):
+                on.sandbox.inject_always(Fault.html(), id=id)
+            return await on.trainings.get_many(lazily() if lazy else ids)
+
+    result = run(main())
+    distinct = {key_of(value): value for value in reversed(ids)}
+    in_order = [distinct[key] for key in dict.fromkeys(map(key_of, ids))]
+    valid = [value for value in in_order if type(value) is int and value >= 1]
+    assert list(result.failures) == [id for id in valid if id in (3, 6, 9)]
+    assert result.missing == [id for id in valid if id in (2, 4)]
+    assert list(result.items) == [id for id in valid if id not in (2, 3, 4, 6, 9)]
+    assert [one.value for one in result.refused] == [one for one in in_order if one not in valid]
 
 
 async def test_a_long_429_fails_the_rest_at_once() -> None:
@@ -334,118 +223,72 @@ async def test_a_long_429_fails_the_rest_at_once() -> None:
         assert asyncio.get_running_loop().time() == 0
         assert len(result.items) + len(result.failures) == 1000
         assert {type(error) for error in result.failures.values()} == {RateLimitedError}
+        assert result.stopped is None
         assert len(on.sandbox.arrivals) <= 20
 
 
-async def test_closing_the_client_ends_a_run_with_an_outcome_for_every_id() -> None:
-    async with stage(Sandbox(rate_limit=None, downlink=lambda: 1.0)) as on:
-        bulk = asyncio.create_task(on.trainings.get_many(range(1, 1001)))
-        await asyncio.sleep(2.5)
-        await on.client.aclose()
-        result = await bulk
-        assert len(result.items) == 20
-        assert len(result.failures) == 980
-        assert {type(error) for error in result.failures.values()} <= {
-            UsageError,
-            LuccaConnectionError,
-        }
+async def test_a_429_is_waited_out_and_is_no_failed_attempt() -> None:
+    async with stage(retry=RetryPolicy(max_attempts=1)) as on:
+        on.sandbox.inject(*[Fault.too_many_requests(7)] * 6, id=3)
+        result = await on.trainings.get_many([3, 4])
+        assert list(result.items) == [3, 4]
+        assert (result.stats.requests, result.stats.retries) == (8, 6)
+        assert result.stats.elapsed == 42
 
 
-async def test_a_closed_client_raises_and_does_not_fail_every_id() -> None:
+def chain(error: BaseException | None) -> list[BaseException]:
+    """The error, and what hangs on it."""
+    return [] if error is None else [error, *chain(error.__cause__), *chain(error.__context__)]
+
+
+async def test_errors_kept_in_a_result_keep_no_frames_alive() -> None:
+    """A frame of ours would keep the whole run, and all that it has got, in memory."""
+    faults = {
+        1: Fault.html(),
+        2: Fault.internal_error(),
+        3: Fault.drop(),
+        4: Fault.truncate(),
+        5: Fault.error(403),
+        6: Fault.error(404),
+        7: Fault.too_many_requests(3600),
+    }
+    errors: list[LuccaError] = []
+
+    def keep(outcome: Outcome) -> None:
+        if outcome.error is not None:
+            errors.append(outcome.error)
+
+    async with stage(max_concurrency=1) as on:
+        for id, fault in faults.items():
+            on.sandbox.inject_always(fault, id=id)
+        await on.trainings.get_many([0, *faults, 8], on_outcome=keep)
+        on.sandbox.inject_always(Fault.error(401), id=1)
     async with stage() as on:
-        await on.client.aclose()
-        with pytest.raises(UsageError, match="closed"):
-            await on.trainings.get_many(range(10))
-        with pytest.raises(UsageError, match="closed"):
-            async for _ in on.trainings.stream(range(10)):
-                pass
-
-
-async def test_failures_kept_in_a_result_keep_no_frames_alive() -> None:
-    async with stage() as on:
-        on.sandbox.inject_always(Fault.html(), id=1)
-        on.sandbox.inject_always(Fault.internal_error(), id=2)
-        result = await on.trainings.get_many([1, 2, 0])
-        assert [error.__traceback__ for error in result.failures.values()] == [None] * 3
-
-
-async def test_cancelling_get_many_leaves_nothing_behind() -> None:
-    async with stage(max_concurrency=5, rate_limit=RateLimit(20, 60.0)) as on:
-        bulk = asyncio.create_task(on.trainings.get_many(range(1, 1001)))
-        await asyncio.sleep(30)
-        bulk.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await bulk
-        assert (await on.trainings.get(2000)).id == 2000
-
-
-async def test_leaving_a_stream_early_leaves_no_task() -> None:
-    async with stage() as on:
-        async with on.trainings.stream(range(1, 1001)) as stream:
-            async for _ in stream:
-                assert len(workers()) == 10
-                break
-        assert workers() == []
-        with pytest.raises(StopAsyncIteration):
-            await anext(stream)
-        await stream.aclose()
-
-
-async def test_a_stream_forgotten_after_break_is_cleaned_up() -> None:
-    async with stage() as on:
-        async for _ in on.trainings.stream(range(1, 1001)):
-            assert len(workers()) == 10
-            break
-        for _ in range(20):
-            await asyncio.sleep(0)
-        assert workers() == []
-
-
-async def test_a_stream_never_asked_for_anything_starts_nothing() -> None:
-    async with stage() as on:
-        on.trainings.stream(range(1, 1001))
-        async with on.trainings.stream(range(1, 1001)):
-            pass
-        assert on.sandbox.arrivals == []
-
-
-async def test_an_error_in_the_body_of_a_stream_leaves_no_task() -> None:
-    async with stage() as on:
-        with pytest.raises(LookupError):
-            async with on.trainings.stream(range(1, 1001)) as stream:
-                async for _ in stream:
-                    raise LookupError
-        assert workers() == []
-
-
-async def test_results_stream_as_they_arrive() -> None:
-    async with stage(max_concurrency=2) as on:
-        on.sandbox.inject(Fault.slow(10), id=1)
-        order = [outcome.id async for outcome in on.trainings.stream([1, 2, 3, 4])]
-        assert order == [2, 3, 4, 1]
-
-
-async def test_a_slow_consumer_holds_the_workers_back() -> None:
-    async with stage(max_concurrency=3) as on:
-        async with on.trainings.stream(range(1, 1001)) as stream:
-            await anext(stream)
-            await asyncio.sleep(60)
-            assert len(on.sandbox.arrivals) <= 3 + 3 + 1
-
-
-def distinct(ids: list[Any]) -> int:
-    return len({refused_key(id) for id in ids})
+        on.sandbox.inject_always(Fault.error(401), id=1)
+        await on.trainings.get_many([1, 2, 3], on_outcome=keep)
+    # A retry that comes too late, because the budget is used up until then.
+    patience = RetryPolicy(backoff_initial=0.01, backoff_max=0.02, deadline=5.0)
+    async with stage(retry=patience, rate_limit=RateLimit(1, 60.0)) as on:
+        on.sandbox.inject_always(Fault.internal_error(), id=1)
+        await on.trainings.get_many([1], on_outcome=keep)
+    assert len(errors) >= 11
+    for error in errors:
+        assert [one.__traceback__ for one in chain(error)] == [None] * len(chain(error))
 
 
 def check_complete(ids: list[Any], result: BulkResult) -> None:
-    """Every distinct id is in one of the three places, and in one only."""
-    places: list[Any] = [*result.items, *result.missing, *result.failures]
-    assert len(places) == distinct(ids)
-    assert len(set(places)) == len(places)
-    assert {id for id in ids if type(id) is int} <= set(places)
-    order = {id: position for position, id in reversed(list(enumerate(ids))) if type(id) is int}
-    for place in (result.items, result.missing):
-        assert [order[id] for id in place] == sorted(order[id] for id in place)
+    """Every distinct value is in one of the four places, and in one only."""
+    refused = [one.value for one in result.refused]
+    places: list[Any] = [*result.items, *result.missing, *result.failures, *refused]
+    keys = [key_of(value) for value in places]
+    assert len(set(keys)) == len(keys)
+    assert set(keys) == {key_of(value) for value in ids}
+    valid = {value for value in ids if type(value) is int and 1 <= value < 2**31}
+    assert {*result.items, *result.missing, *result.failures} == valid
+    position = {key_of(value): at for at, value in reversed(list(enumerate(ids)))}
+    for place in (result.items, result.missing, result.failures, refused):
+        order = [position[key_of(value)] for value in place]
+        assert order == sorted(order)
 
 
 FAULTS: dict[str, Callable[[], Fault]] = {
@@ -467,6 +310,7 @@ FAULTS: dict[str, Callable[[], Fault]] = {
     "odd nulls": lambda: Fault.answer(body='{"id": null, "ownerId": null, "training": null}'),
     "401": lambda: Fault.error(401),
 }
+STOPS = {"401", "429 for an hour"}
 
 some_id = st.integers(1, 40) | st.sampled_from([0, -1, 2**31, "5", None, True, 1.0])
 unhashable_id = st.lists(st.integers(0, 2), max_size=1)
@@ -481,6 +325,7 @@ fault_scripts = st.dictionaries(
     script=fault_scripts,
     missing=st.sets(st.integers(1, 40), max_size=5),
     budget=st.none() | st.builds(RateLimit, st.integers(5, 30), st.just(10.0)),
+    max_concurrency=st.sampled_from([1, 3, 10]),
     seed=st.integers(0, 2**32),
 )
 def test_every_id_gets_exactly_one_outcome_whatever_happens(
@@ -488,9 +333,11 @@ def test_every_id_gets_exactly_one_outcome_whatever_happens(
     script: dict[int, list[str]],
     missing: set[int],
     budget: RateLimit | None,
+    max_concurrency: int,
     seed: int,
 ) -> None:
     draw = random.Random(seed)
+    told: list[Outcome] = []
 
     def sandbox() -> Sandbox:
         lucca = Sandbox(
@@ -504,44 +351,40 @@ def test_every_id_gets_exactly_one_outcome_whatever_happens(
         return lucca
 
     async def in_bulk() -> BulkResult:
-        async with stage(sandbox(), rate_limit=budget) as on:
-            result = await on.trainings.get_many(ids)
+        options: dict[str, Any] = {"rate_limit": budget, "max_concurrency": max_concurrency}
+        async with stage(sandbox(), **options) as on:
+            result = await on.trainings.get_many(ids, on_outcome=told.append)
             assert result.stats.requests == len(on.sandbox.arrivals)
             if budget is not None:
                 assert on.sandbox.busiest_window() <= budget.requests
             return result
 
     async def streamed() -> list[Outcome]:
-        async with stage(sandbox(), rate_limit=budget) as on:
+        async with stage(sandbox(), rate_limit=budget, max_concurrency=max_concurrency) as on:
             return [outcome async for outcome in on.trainings.stream(ids)]
 
-    check_complete(ids, run(in_bulk()))
+    result = run(in_bulk())
+    check_complete(ids, result)
+    check_complete(ids, in_order_of(ids, told))
+    check_complete(ids, in_order_of(ids, run(streamed())))
 
-    outcomes = run(streamed())
-    assert len(outcomes) == distinct(ids)
-    assert len({refused_key(outcome.id) for outcome in outcomes}) == len(outcomes)
-    for outcome in outcomes:
-        assert (outcome.training is None) != (outcome.error is None)
+    for id, training in result.items.items():
+        assert training.id == id
+        assert id not in missing
+    for id in result.missing:
+        assert id in missing or "404" in script[id]
+    keys_refused = [type(error) is AuthenticationError for error in result.failures.values()]
+    assert (type(result.stopped) is AuthenticationError) is any(keys_refused)
+    if not STOPS.intersection(*[{name for names in script.values() for name in names}]):
+        # Without an end for all, no id pays for the misfortune of another.
+        assert {id for id in result.failures if not script.get(id)} == set()
 
 
-@pytest.mark.parametrize(
-    ("ids", "failures"),
-    [
-        ([True], {True}),
-        ([True, 1], {"<bool True>"}),
-        ([1, True, 1.0], {"<bool True>", "<float 1.0>"}),
-        ([True, 1.0], {True, "<float 1.0>"}),
-        ([[1], [1], [2]], {"<list [1]>", "<list [2]>"}),
-        (
-            [[9] * 50, [9] * 51],
-            {"<list [9, 9, 9, 9, 9, 9, ...]>", "<list [9, 9, 9, 9, 9, 9, ...]> #2"},
-        ),
-        (["<bool True>", 1, True], {"<bool True>", "<bool True> #2"}),
-        ([None, "x", 0, -1, 2**31], {None, "x", 0, -1, 2**31}),
-    ],
-)
-async def test_ids_that_can_be_no_key_are_lost_neither(ids: list[Any], failures: set[Any]) -> None:
-    async with stage() as on:
-        result = await on.trainings.get_many(ids)
-        check_complete(ids, result)
-        assert set(result.failures) == failures
+def in_order_of(ids: list[Any], outcomes: list[Outcome]) -> BulkResult:
+    """Outcomes come as they may; the result of them, as if they had come in order."""
+    position = {key_of(value): at for at, value in reversed(list(enumerate(ids)))}
+    by_position = sorted(
+        outcomes,
+        key=lambda one: position[key_of(one.value if isinstance(one, Refused) else one.id)],
+    )
+    return BulkResult.of(by_position, BulkStats())
