@@ -1,7 +1,5 @@
 """Async client of Lucca's Training API: one id or ten thousand, each with its own outcome."""
 
-from importlib.metadata import version
-
 from ._budget import Budget
 from ._bulk import (
     BulkResult,
@@ -16,6 +14,7 @@ from ._bulk import (
     Progress,
     Refused,
 )
+from ._version import __version__
 from .client import LuccaTrainingClient
 from .errors import (
     AuthenticationError,
@@ -35,12 +34,11 @@ from .errors import (
     ResponseError,
     ServerError,
     UsageError,
+    WrongRecordError,
 )
 from .models import RealizedTraining, TrainingLevel, TrainingSummary
 from .resources import RealizedTrainings
 from .settings import ApiKey, ClientOptions, RateLimit, RetryPolicy, Settings, Timeouts
-
-__version__ = version("lucca-training-async")
 
 __all__ = [
     "ApiKey",
@@ -83,6 +81,7 @@ __all__ = [
     "TrainingLevel",
     "TrainingSummary",
     "UsageError",
+    "WrongRecordError",
     "__version__",
 ]
 

@@ -27,7 +27,8 @@ class LuccaTrainingClient:
         host: ``"acme.ilucca.net"``, or the URL without path, query or user info.
         api_key: The key alone; it appears in no repr, log, error or pickle.
         options: The other attributes of :class:`Settings`: ``session``, ``timeouts``,
-            ``retry``, ``rate_limit``, ``max_concurrency``, ``allow_any_host``.
+            ``retry``, ``rate_limit``, ``max_concurrency``, ``allow_any_host``, ``trust_env``,
+            ``max_body_bytes``.
 
     Attributes:
         realized_trainings: Reads realized trainings.

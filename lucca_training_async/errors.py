@@ -24,8 +24,20 @@ _TRANSIENT_STATUSES = frozenset({408, 429})
 class ProblemDetails:
     """The body of an error answer (RFC 9457, formerly RFC 7807).
 
-    ``errors`` maps a field of the request to what is wrong with it; Lucca fills it for
-    validation failures.
+    Older endpoints and gateways write ``Status`` and ``Message`` instead; those are told as
+    ``status`` and ``detail``. All texts are as they may be shown: one printable line each, of
+    500 characters at most.
+
+    Attributes:
+        type: What kind of problem it is, as a URI.
+        title: The same, for people.
+        status: The status code that the body names.
+        detail: What is special about this occurrence.
+        instance: This occurrence, as a URI.
+        errors: What is wrong with each field of the request; Lucca fills it for validation
+            failures. What a body tells of no field is found under ``""``.
+        trace_id: ASP.NET Core's id of the request, for Lucca's support.
+        extensions: All other members. Stack traces are left out.
     """
 
     type: str | None = None
@@ -34,10 +46,14 @@ class ProblemDetails:
     detail: str | None = None
     instance: str | None = None
     errors: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict[str, tuple[str, ...]])
+    trace_id: str | None = None
+    extensions: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
 
     def __str__(self) -> str:
         parts = [part for part in (self.title, self.detail) if part]
-        parts += [f"{field}: {' '.join(messages)}" for field, messages in self.errors.items()]
+        for field, messages in self.errors.items():
+            told = " ".join(messages)
+            parts.append(f"{field}: {told}" if field else told)
         return " - ".join(parts)
 
 
@@ -96,7 +112,12 @@ class RequestError(LuccaError):
 class LuccaConnectionError(RequestError):
     """No complete answer arrived: refused, dropped, TLS failure or truncated body.
 
-    It is ``transient``, but for a certificate that does not verify.
+    It is ``transient``, but for a certificate that does not verify and a proxy that wants a
+    password.
+
+    Attributes:
+        sent: Whether the request may have reached Lucca. Where it certainly did not (the
+            name not found, the connection refused), it costs nothing of the budget.
     """
 
     def __init__(
@@ -107,10 +128,12 @@ class LuccaConnectionError(RequestError):
         attempts: int = 1,
         request_id: str | None = None,
         transient: bool = True,
+        sent: bool = True,
     ) -> None:
         super().__init__(
             message, url=url, attempts=attempts, request_id=request_id, transient=transient
         )
+        self.sent = sent
 
 
 class LuccaTimeoutError(LuccaConnectionError):
@@ -165,7 +188,11 @@ class PermissionDeniedError(ResponseError):
 
 
 class NotFoundError(ResponseError):
-    """404: no such realized training, or none that the key's role may see."""
+    """404: no such realized training, or none that the key's role may see.
+
+    A 404 with an HTML page comes from something in front of Lucca and says nothing of the
+    record: it is a plain :class:`ResponseError`.
+    """
 
 
 class RateLimitedError(ResponseError):
@@ -205,6 +232,14 @@ class DecodeError(RequestError):
         )
         self.path = path
         self.excerpt = excerpt
+
+
+class WrongRecordError(DecodeError):
+    """The answer is another record than the one asked for; ``path`` is ``$.id``.
+
+    A cache in front of Lucca, or a connection whose answers are out of step, gives those.
+    The request is sent again over a new connection.
+    """
 
 
 ERROR_BY_STATUS: Mapping[int, type[ResponseError]] = {

@@ -24,13 +24,13 @@ from ._checks import (
     positive_int,
     positive_seconds,
 )
+from ._redaction import Redactor
 from .errors import ConfigurationError
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _HEADER_PREFIX = "lucca application="
-_SHORTEST_SECRET = 8
 
 
 def _check_wait(_: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
@@ -105,8 +105,11 @@ class Timeouts:
     budget or for a free place doesn't count. Lucca itself aborts a request after 5 s.
 
     Attributes:
-        total: From connecting until the last byte of the body.
+        total: From connecting until the last byte of the body; in a given session, from
+            sending.
         connect: For TCP and TLS to be established.
+        pool: For a free connection of a given session, which others may be using; it is no
+            part of ``total``. The client's own session has one for every request.
         read: The longest silence between two reads.
 
     Raises:
@@ -116,6 +119,7 @@ class Timeouts:
     total: float | None = attrs.field(default=15.0, validator=optional_positive_seconds)
     connect: float | None = attrs.field(default=5.0, validator=optional_positive_seconds)
     read: float | None = attrs.field(default=None, validator=optional_positive_seconds)
+    pool: float | None = attrs.field(default=60.0, validator=optional_positive_seconds)
 
 
 def forgetting_arguments(function: Callable[P, T]) -> Callable[P, T]:
@@ -143,7 +147,7 @@ class ApiKey:
         ConfigurationError: The value can't be an API key; the message doesn't repeat it.
     """
 
-    __slots__ = ("_header", "_redactable")
+    __slots__ = ("_header", "_redact")
 
     @forgetting_arguments
     def __init__(self, key: str) -> None:
@@ -151,9 +155,7 @@ class ApiKey:
         if fault is not None:
             raise ConfigurationError(fault)
         self._header: str = _HEADER_PREFIX + key
-        # Nobody's secret is shorter than that, and cutting it out would garble text that
-        # has nothing to do with it.
-        self._redactable: str = key if len(key) >= _SHORTEST_SECRET else ""
+        self._redact: Redactor = Redactor(key)
 
     def header(self) -> str:
         """The value of the Authorization header (Lucca documentation, "Authentication")."""
@@ -164,7 +166,7 @@ class ApiKey:
 
         A server or proxy that echoes request headers must not put the key into an error.
         """
-        return text.replace(self._redactable, "[api key]") if self._redactable else text
+        return self._redact(text)
 
     def __repr__(self) -> str:
         return "<ApiKey hidden>"
@@ -182,6 +184,8 @@ class ClientOptions(TypedDict, total=False):
     rate_limit: RateLimit | None
     max_concurrency: int
     allow_any_host: bool
+    trust_env: bool
+    max_body_bytes: int
 
 
 @attrs.frozen(init=False)
@@ -200,6 +204,9 @@ class Settings:
         max_concurrency: How many requests may be under way at once; no more than the
             connector of a given session allows.
         allow_any_host: Accept a host outside the patterns that Lucca documents.
+        trust_env: Let the client's own session use the proxy that the environment names
+            (``HTTPS_PROXY``, ``NO_PROXY``); a given session has a setting of its own.
+        max_body_bytes: The largest body that is read, as it is after decoding.
 
     Raises:
         ConfigurationError: A setting can't work.
@@ -217,6 +224,8 @@ class Settings:
     )
     max_concurrency: int = attrs.field(default=10, validator=positive_int)
     allow_any_host: bool = attrs.field(default=False, validator=instance_of(bool))
+    trust_env: bool = attrs.field(default=False, validator=instance_of(bool))
+    max_body_bytes: int = attrs.field(default=10_000_000, validator=positive_int)
 
     @forgetting_arguments
     def __init__(self, host: str, api_key: str | ApiKey, **options: Unpack[ClientOptions]) -> None:

@@ -140,14 +140,15 @@ async def test_a_kept_alive_connection_that_breaks_costs_one_request_per_attempt
         await on.trainings.get(2)
         assert on.ids == ["1", "2", "2"]
         on.sandbox.inject_always(Fault.drop(), id=3)
-        with pytest.raises(LuccaConnectionError, match="^no answer: .*Error: Server disconnected "):
+        with pytest.raises(
+            LuccaConnectionError, match="^no answer: the server closed the connection "
+        ):
             await on.trainings.get(3)
 
 
-@pytest.mark.parametrize("fault", [Fault.html, Fault.bad_json])
-async def test_an_answer_that_is_no_training_is_not_retried(fault: Callable[[], Fault]) -> None:
+async def test_an_answer_that_is_no_training_is_not_retried() -> None:
     async with stage() as on:
-        on.sandbox.inject(fault())
+        on.sandbox.inject(Fault.bad_json())
         with pytest.raises(DecodeError) as caught:
             await on.trainings.get(5)
         assert caught.value.path == "$"

@@ -96,7 +96,7 @@ async def test_a_key_in_somebody_elses_exception_is_not_repeated() -> None:
     async def leaky(
         request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        raise aiohttp.ClientConnectionError(f"could not send {KEY}")
+        raise LookupError(f"could not send {KEY}")
 
     session = aiohttp.ClientSession(middlewares=(leaky,))
     async with session, stage(Sandbox(api_key=KEY), session=session) as on:

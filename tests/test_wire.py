@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 from yarl import URL
 
-from lucca_training_async import DecodeError, RealizedTraining, TrainingLevel, TrainingSummary
+from lucca_training_async import (
+    DecodeError,
+    RealizedTraining,
+    TrainingLevel,
+    TrainingSummary,
+    WrongRecordError,
+)
 from lucca_training_async._http.answers import Reply, decode_error
 from lucca_training_async.models import WireError, reader, unstructure
 from lucca_training_async.sandbox.data import realized_training
@@ -24,14 +30,14 @@ read = reader(RealizedTraining)
 KEY = ApiKey("1f2e3d4c-0000-1111-2222-333344445555")
 
 
-def decode(body: bytes | str | dict[str, Any]) -> RealizedTraining:
+def decode(body: bytes | str | dict[str, Any], asked_for: int = 235) -> RealizedTraining:
     if isinstance(body, dict):
         body = json.dumps(body)
     data = body.encode() if isinstance(body, str) else body
     url = URL("https://acme.ilucca.net/realized-trainings/235")
     reply = Reply(200, CIMultiDict({"X-Request-Id": "r-1"}), data, url)
     try:
-        return read(reply.body)
+        return read(reply.body, asked_for)
     except WireError as error:
         fault = error
     raise decode_error(reply, fault, attempts=3, key=KEY)
@@ -66,8 +72,8 @@ def test_the_documented_example() -> None:
     )
 
 
-OPTIONAL = ["training", "trainingDemandId", "sessionId", "hasAttended"]
-REQUIRED = ["id", "ownerId", "sessionStartsOn", "sessionEndsOn", "durationInHours"]
+OPTIONAL = ["id", "training", "trainingDemandId", "sessionId", "hasAttended"]
+REQUIRED = ["ownerId", "sessionStartsOn", "sessionEndsOn", "durationInHours"]
 
 
 @pytest.mark.parametrize("name", OPTIONAL)
@@ -77,12 +83,61 @@ def test_optional_members_may_be_null_or_absent(name: str) -> None:
     assert decode(absent) == decode(example(**{name: None}))
 
 
+def test_an_id_left_out_is_the_one_asked_for() -> None:
+    for data in (example(id=None), {k: v for k, v in example().items() if k != "id"}):
+        assert decode(data, 7).id == 7
+
+
+def test_a_training_may_have_nothing_at_all() -> None:
+    assert decode(example(training={})).training == TrainingSummary()
+
+
+@pytest.mark.parametrize("literal", ["416", "416.0", "416.00", "4.16e2", "4160E-1", "416e0"])
+def test_an_integral_number_is_an_integer(literal: str) -> None:
+    owner_id = decode(with_raw("ownerId", literal)).owner_id
+    assert (type(owner_id), owner_id) == (int, 416)
+
+
+@pytest.mark.parametrize(
+    "literal", ["416.5", "4.165e2", "1e400", "1e999999999", "9" * 5000, "NaN", "Infinity", '"416"']
+)
+def test_what_is_no_integer(literal: str) -> None:
+    with pytest.raises(DecodeError) as caught:
+        decode(with_raw("ownerId", literal))
+    assert caught.value.path == "$.ownerId"
+
+
+@pytest.mark.parametrize("literal", ["0", "0.0", "-0.0", "0e999999"])
+def test_zero_is_an_integer_however_it_is_written(literal: str) -> None:
+    assert decode(with_raw("ownerId", literal)).owner_id == 0
+
+
+@pytest.mark.parametrize(
+    "literal", ["9" * 5000, "-" + "9" * 5000, "1e999999999999", "NaN", "[" + "9" * 5000 + "]"]
+)
+def test_an_absurd_value_of_a_field_that_nobody_knows_does_no_harm(literal: str) -> None:
+    assert decode(with_raw("newIn2027", literal)) == decode(example())
+
+
+@pytest.mark.parametrize("found", [6, 236, -235, 235000, "235.5e1"])
+def test_another_record_is_never_handed_out(found: object) -> None:
+    with pytest.raises(WrongRecordError, match=r"\$\.id: asked for the record 235, got") as caught:
+        decode(with_raw("id", str(found)))
+    assert caught.value.path == "$.id"
+    assert caught.value.transient
+    assert str(found) in str(caught.value) or found == "235.5e1"
+
+
+def test_the_same_id_written_otherwise_is_the_record() -> None:
+    assert decode(with_raw("id", "235.0")).id == 235
+
+
 def test_attendance_is_assumed_where_lucca_says_nothing() -> None:
     assert decode(example(hasAttended=None)).has_attended is True
     assert decode(example(hasAttended=False)).has_attended is False
 
 
-@pytest.mark.parametrize("name", ["title", "categoryId", "providerUrl", "level"])
+@pytest.mark.parametrize("name", ["id", "title", "categoryId", "providerUrl", "level"])
 def test_optional_members_of_the_training(name: str) -> None:
     training = example()["training"]
     absent = {key: value for key, value in training.items() if key != name}
@@ -185,8 +240,7 @@ def test_any_finite_decimal_survives_as_number_and_as_string(hours: Decimal) -> 
 def test_hours_refused(literal: str) -> None:
     with pytest.raises(DecodeError) as caught:
         decode(with_raw("durationInHours", literal))
-    # An integer of more than 4300 digits is refused by Python's JSON parser, which knows no path.
-    assert caught.value.path == ("$" if len(literal) > 4300 else "$.durationInHours")
+    assert caught.value.path == "$.durationInHours"
 
 
 DAY = date(2025, 1, 4)
@@ -253,8 +307,9 @@ def test_dates_refused(sent: Any) -> None:
         ({"hasAttended": 1}, "$.hasAttended"),
         ({"training": []}, "$.training"),
         ({"training": "French"}, "$.training"),
-        ({"training": {}}, "$.training.id"),
-        ({"training": {"id": None}}, "$.training.id"),
+        ({"training": {"id": "45"}}, "$.training.id"),
+        ({"id": 10.5}, "$.id"),
+        ({"ownerId": True}, "$.ownerId"),
         ({"training": {"id": 1, "title": 5}}, "$.training.title"),
         ({"training": {"id": 1, "level": 5}}, "$.training.level"),
         ({"training": {"id": 1, "categoryId": "1"}}, "$.training.categoryId"),
@@ -314,7 +369,6 @@ def test_no_depth_of_nesting_is_more_than_a_decode_error(name: str, depth: int) 
         b"5",
         b'"x"',
         b"{",
-        b"<!doctype html><p>Hi",
         b"\xff\xfe",
         b"[" * 100_000,
         json.dumps([realized_training(235)]).encode(),
@@ -332,12 +386,12 @@ def test_what_is_no_object_at_all(body: bytes) -> None:
 
 @given(st.integers(1, 2**31 - 1))
 def test_what_is_written_is_what_was_read(id: int) -> None:
-    record = decode(realized_training(id))
+    record = decode(realized_training(id), id)
     written = unstructure(record)
     assert written["sessionEndsOn"] == record.session_ends_on.isoformat()
     assert written["durationInHours"] == record.duration_in_hours
     assert type(written["durationInHours"]) is Decimal
-    assert decode(json.dumps(written, default=str)) == record
+    assert decode(json.dumps(written, default=str), id) == record
 
 
 def test_a_level_added_since_is_written_as_it_was_read() -> None:
@@ -391,7 +445,7 @@ def test_any_bytes_are_a_decode_error(body: bytes) -> None:
 @given(st.integers(1, 2**31 - 1))
 def test_the_sandbox_writes_what_the_client_reads(id: int) -> None:
     data = realized_training(id)
-    decoded = decode(data)
+    decoded = decode(data, id)
     assert decoded.id == id
     assert decoded.duration_in_hours == Decimal(str(data["durationInHours"]))
     assert decoded.session_starts_on <= decoded.session_ends_on

@@ -5,28 +5,37 @@ Whatever the other side wrote reaches an error or a log line through :func:`quot
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any, cast
 
 import attrs
+from multidict import MultiMapping as _MultiMapping
 from yarl import URL
 
-from .._checks import is_int
-from ..errors import ERROR_BY_STATUS, DecodeError, ProblemDetails, ResponseError, ServerError
-from ..models import Fault, WireError
+from ..errors import (
+    ERROR_BY_STATUS,
+    DecodeError,
+    ProblemDetails,
+    ResponseError,
+    ServerError,
+    WrongRecordError,
+)
+from ..models import Fault, JsonSyntaxError, WireError, WrongIdError
 from ..settings import ApiKey
+from .problem import parse_problem
 
 _EXCERPT_CHARACTERS = 120
 _MESSAGE_CHARACTERS = 500
 _MOST_FAULTS_TOLD = 3
 # Lucca's documentation names no request id header: these are the customary ones.
-_REQUEST_ID_HEADERS = ("X-Request-Id", "X-Correlation-Id", "Request-Id")
+_REQUEST_ID_HEADERS = ("X-Request-Id", "X-Correlation-Id", "Request-Id", "CF-RAY")
+_STACK_TRACE = re.compile(r"[\"']?stack_?trace.*", re.IGNORECASE | re.DOTALL)
+# A date holds a comma of its own.
+_RETRY_AFTER = re.compile(r"\s*[A-Za-z]{3,9},[^,]*|[^,]+")
 # RFC 9110 asks for whole seconds; a fraction is understood too.
 _DELAY_SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?", re.ASCII)
 # Beyond the last date that a Retry-After can name (the year 9999): no answer means infinity.
@@ -40,12 +49,26 @@ class Reply:
     ``headers`` is looked up case-insensitively (aiohttp's multidict, or a test's). Neither
     they nor the body are in the repr, which crash reports show of a frame's variables: a
     server may have echoed the API key in them.
+
+    Attributes:
+        status: The status code.
+        headers: Its headers.
+        body: What was read of the body.
+        url: What was asked for.
+        is_whole: Whether the body was read to its end; not so where it broke off.
+        is_framed: Whether its end was announced, so that a body cut off can't pass for one.
+        cut_at: The number of bytes at which a larger body was cut, or None.
+        pool: The connections that it came over.
     """
 
     status: int
     headers: Mapping[str, str] = attrs.field(repr=False)
     body: bytes = attrs.field(repr=False)
     url: URL
+    is_whole: bool = True
+    is_framed: bool = True
+    cut_at: int | None = None
+    pool: object = attrs.field(default=None, repr=False)
 
 
 def quoted(text: str, key: ApiKey, most: int = _MESSAGE_CHARACTERS) -> str:
@@ -60,17 +83,25 @@ def shortened(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def request_id(reply: Reply, key: ApiKey) -> str | None:
-    """The request id that the answer's headers give, or None."""
+def request_id(reply: Reply, problem: ProblemDetails | None, key: ApiKey) -> str | None:
+    """What Lucca's support would ask for: an id from the headers, or the body's trace id."""
     named = (reply.headers[name] for name in _REQUEST_ID_HEADERS if name in reply.headers)
-    return next((quoted(value, key, _EXCERPT_CHARACTERS) for value in named), None)
+    trace_id = None if problem is None else problem.trace_id
+    return next((quoted(value, key, _EXCERPT_CHARACTERS) for value in named), trace_id)
 
 
 def excerpt(body: bytes, key: ApiKey) -> str:
     """The beginning of a body, short enough for a message."""
-    return quoted(
-        body[: 8 * _EXCERPT_CHARACTERS].decode("utf-8", "replace"), key, _EXCERPT_CHARACTERS
-    )
+    text = body[: 8 * _EXCERPT_CHARACTERS].decode("utf-8", "replace")
+    return quoted(_STACK_TRACE.sub("…", text), key, _EXCERPT_CHARACTERS)
+
+
+def is_page(reply: Reply) -> bool:
+    """Whether something in front of Lucca has answered, with a page for people."""
+    if reply.body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
+        return True
+    is_html = "html" in reply.headers.get("Content-Type", "").lower()
+    return is_html and parse_problem(reply.body, str) is None
 
 
 def is_success(status: int) -> bool:
@@ -79,6 +110,8 @@ def is_success(status: int) -> bool:
 
 def response_error(reply: Reply, *, attempts: int, key: ApiKey) -> ResponseError:
     """The exception for an answer that is no success.
+
+    Status and headers count; the body only explains, if it can be read.
 
     Args:
         reply: The answer.
@@ -95,15 +128,18 @@ def response_error(reply: Reply, *, attempts: int, key: ApiKey) -> ResponseError
     elif reply.body:
         message += f": {excerpt(reply.body, key)}"
     message += f" [{reply.url}]"
+    if reply.cut_at is not None:
+        message += f" (its body is larger than {reply.cut_at:,} bytes and was not read further)"
+    elif not reply.is_whole:
+        message += " (its body could not be read to the end)"
     retry_after = parse_retry_after(reply.headers)
     if retry_after is not None:
         message += f" (retry after {retry_after:g} s)"
-    support_id = request_id(reply, key)
+    support_id = request_id(reply, problem, key)
     if support_id is not None:
         message += f" (request id {support_id})"
 
-    default = ServerError if reply.status >= 500 else ResponseError
-    return ERROR_BY_STATUS.get(reply.status, default)(
+    return _class_of(reply)(
         message,
         url=str(reply.url),
         status=reply.status,
@@ -114,17 +150,46 @@ def response_error(reply: Reply, *, attempts: int, key: ApiKey) -> ResponseError
     )
 
 
+def _class_of(reply: Reply) -> type[ResponseError]:
+    if reply.status == 404 and is_page(reply):
+        # Nothing that Lucca says of the record: people delete what is not found.
+        return ResponseError
+    default = ServerError if reply.status >= 500 else ResponseError
+    return ERROR_BY_STATUS.get(reply.status, default)
+
+
 def decode_error(reply: Reply, error: WireError, *, attempts: int, key: ApiKey) -> DecodeError:
     """The exception for a success whose body is not the resource."""
+    kind = WrongRecordError if isinstance(error, WrongIdError) else DecodeError
+    page = is_page(reply)
+    # A page, another record, and a body of unknown length that is no JSON are faults of the
+    # way; Lucca itself would give the same answer again.
+    cut_off = not reply.is_framed and isinstance(error, JsonSyntaxError)
     told = "; ".join(_told(fault, key) for fault in error.faults[:_MOST_FAULTS_TOLD])
+    if page:
+        told = f"{told}; it is a page, perhaps of something in front of Lucca"
     begins = excerpt(reply.body, key)
-    return DecodeError(
+    return kind(
         f"the answer is not what Lucca documents: {told} [{reply.url}]; it begins {begins!r}",
         url=str(reply.url),
         path=error.faults[0].path,
         excerpt=begins,
         attempts=attempts,
-        request_id=request_id(reply, key),
+        request_id=request_id(reply, None, key),
+        transient=page or cut_off or kind is WrongRecordError,
+    )
+
+
+def too_large_error(reply: Reply, *, attempts: int, key: ApiKey) -> DecodeError:
+    """The exception for a success with a body beyond the cap."""
+    most = f"{reply.cut_at:,} bytes"
+    return DecodeError(
+        f"the answer is larger than {most} and was not read further (max_body_bytes) [{reply.url}]",
+        url=str(reply.url),
+        path="$",
+        excerpt=excerpt(reply.body, key),
+        attempts=attempts,
+        request_id=request_id(reply, None, key),
     )
 
 
@@ -154,61 +219,27 @@ def _status_line(status: int) -> str:
         return str(status)
 
 
-def parse_problem(body: bytes, quote: Callable[[str], str]) -> ProblemDetails | None:
-    """The Problem Details (RFC 9457) in a body, or None.
-
-    Whatever the Content-Type: gateways relabel bodies. A member of the wrong type is
-    ignored, as section 3.1 asks of consumers.
-
-    Args:
-        body: The body.
-        quote: Applied to every string: JSON's escapes may hide anything in it.
-    """
-    try:
-        data: object = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(data, dict):
-        return None
-    members = cast(dict[str, Any], data)
-
-    def text(name: str) -> str | None:
-        value = members.get(name)
-        return quote(value) if isinstance(value, str) else None
-
-    status = members.get("status")
-    problem = ProblemDetails(
-        type=text("type"),
-        title=text("title"),
-        status=status if is_int(status) else None,
-        detail=text("detail"),
-        instance=text("instance"),
-        errors=_field_errors(members.get("errors"), quote),
-    )
-    return None if problem == ProblemDetails() else problem
-
-
-def _field_errors(value: object, quote: Callable[[str], str]) -> dict[str, tuple[str, ...]]:
-    if not isinstance(value, dict):
-        return {}
-    errors: dict[str, tuple[str, ...]] = {}
-    for field, messages in cast(dict[str, object], value).items():
-        listed = cast(list[object], messages) if isinstance(messages, list) else [messages]
-        texts = tuple(quote(message) for message in listed if isinstance(message, str))
-        if texts:
-            errors[quote(field)] = texts
-    return errors
-
-
 def parse_retry_after(
     headers: Mapping[str, str], wall_clock: Callable[[], float] = time.time
 ) -> float | None:
     """Seconds to wait that Retry-After asks for (RFC 9110, section 10.2.3), or None.
 
     An HTTP-date is judged against the answer's own Date header, so that a wrong clock on
-    this machine doesn't shorten the wait; ``wall_clock`` serves where there is no Date.
+    this machine doesn't shorten the wait; ``wall_clock`` serves where there is no Date. Of
+    several values (a proxy's beside Lucca's) the longest counts.
     """
-    value = headers.get("Retry-After", "").strip()
+    lines = headers.getall("Retry-After", []) if isinstance(headers, _MultiMapping) else []
+    seconds = [
+        found
+        for value in _RETRY_AFTER.findall(",".join(lines) or headers.get("Retry-After", ""))
+        if (found := _one_retry_after(value.strip(), headers, wall_clock)) is not None
+    ]
+    return max(seconds, default=None)
+
+
+def _one_retry_after(
+    value: str, headers: Mapping[str, str], wall_clock: Callable[[], float]
+) -> float | None:
     if _DELAY_SECONDS.fullmatch(value):
         return min(float(value), _LONGEST_RETRY_AFTER)
     until = _http_date(value)

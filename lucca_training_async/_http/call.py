@@ -21,13 +21,20 @@ import tenacity
 from yarl import URL
 
 from .._budget import Admission, Gate, GateClosedError, Owner, Place, Sent, logger
-from ..errors import RateLimitedError, RequestError
-from ..models import WireError
+from ..errors import LuccaConnectionError, RateLimitedError, RequestError
+from ..models import WireError, WrongIdError
 from ..settings import RetryPolicy, Timeouts
-from .answers import Reply, decode_error, deprecation_notice, is_success, response_error
+from .answers import (
+    Reply,
+    decode_error,
+    deprecation_notice,
+    is_success,
+    response_error,
+    too_large_error,
+)
 from .link import Link
 from .retry import backoff_bound, retry_after, retrying
-from .session import client_timeout
+from .session import NoConnectionError
 
 T = TypeVar("T")
 # Lucca's window is a minute: an absurd Retry-After must not disable a client for good.
@@ -68,6 +75,14 @@ class Call(Generic[T]):
         else:
             owner.retries += 1
 
+    def uncount(self) -> None:
+        """It was not sent after all, nor tried."""
+        owner = self.place.owner
+        if self.requests > 1:
+            owner.retries -= 1
+        owner.requests -= 1
+        self.requests -= 1
+
 
 class Caller:
     """Sends GETs to one host within its budget, with one retry policy."""
@@ -79,7 +94,7 @@ class Caller:
         self._api_key = link.settings.api_key
         self._policy = retry
         self._deadline = math.inf if retry.deadline is None else retry.deadline
-        self._timeout = client_timeout(timeouts)
+        self._timeouts = timeouts
 
     @property
     def max_concurrency(self) -> int:
@@ -141,6 +156,8 @@ class Caller:
                 except RateLimitedError as error:
                     self._pause(call, admission, error)
                 except RequestError as error:
+                    if isinstance(error, LuccaConnectionError) and not error.sent:
+                        admission.sent = Sent.NEVER
                     call.failure = error
                     call.refusals = 0
                     raise
@@ -163,23 +180,39 @@ class Caller:
         sent_at = call.gate.now()
         call.count(sent_at)
         try:
-            reply = await self._session.get(call.url, self._timeout, attempt=call.requests)
+            reply = await self._session.get(call.url, self._timeouts, attempt=call.requests)
         except RequestError as error:
             _log_attempt(call, type(error).__name__, sent_at)
             raise
-        _log_attempt(call, reply.status, sent_at)
-        if notice := deprecation_notice(reply.headers):
-            self._link.tell_deprecation(call.url, notice)
-        return reply
+        except NoConnectionError:
+            call.uncount()
+        else:
+            _log_attempt(call, reply.status, sent_at)
+            if notice := deprecation_notice(reply.headers):
+                self._link.tell_deprecation(call.url, notice)
+            return reply
+        raise LuccaConnectionError(
+            f"not sent: the pool of the given session had no free connection within "
+            f"{self._timeouts.pool:g} s (Timeouts.pool) [{call.url}]",
+            url=str(call.url),
+            attempts=call.requests,
+            transient=False,
+            sent=False,
+        )
 
     def _judge(self, call: Call[T], reply: Reply) -> T:
         """The value in an answer; an answer without one is raised as what it is."""
         if not is_success(reply.status):
             raise response_error(reply, attempts=call.requests, key=self._api_key)
+        if reply.cut_at is not None:
+            raise too_large_error(reply, attempts=call.requests, key=self._api_key)
         try:
             return call.read(reply.body)
         except WireError as error:
             fault = error
+        if isinstance(fault, WrongIdError):
+            # The answers over these connections are out of step, or a cache is in between.
+            self._session.retire(reply.pool)
         raise decode_error(reply, fault, attempts=call.requests, key=self._api_key)
 
     def _pause(self, call: Call[T], admission: Admission, error: RateLimitedError) -> None:

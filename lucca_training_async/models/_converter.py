@@ -35,6 +35,7 @@ _MIDNIGHT = re.compile(
 )
 _DATE_CHARACTERS = len("2025-01-04")
 _LEVELS: dict[str, TrainingLevel] = {level.value: level for level in TrainingLevel}
+_MOST_DIGITS = 100
 _AROUND_JSON = "\ufeff \t\r\n"  # a byte order mark and JSON's white space
 
 
@@ -66,10 +67,22 @@ class WireError(ValueError):
         self.faults = faults
 
 
-def reader(cls: type[T]) -> Callable[[bytes], T]:
-    """A function that reads a body as ``cls``; it raises WireError if that can't be done."""
+class JsonSyntaxError(WireError):
+    """It is no JSON at all."""
+
+
+class WrongIdError(WireError):
+    """It is another record than the one asked for."""
+
+
+def reader(cls: type[T]) -> Callable[[bytes, int], T]:
+    """A function that reads a body as the ``cls`` with a given id.
+
+    Lucca doesn't list ``id`` among the required properties: where it is absent or null, it
+    is the one asked for. The function raises WireError if the body is no such record.
+    """
     structure = cast(Callable[[object, type[T]], T], _converter.get_structure_hook(cls))
-    return lambda body: _read(body, structure, cls)
+    return lambda body, asked_for: _read(body, asked_for, structure, cls)
 
 
 def unstructure(record: attrs.AttrsInstance) -> dict[str, Any]:
@@ -77,28 +90,53 @@ def unstructure(record: attrs.AttrsInstance) -> dict[str, Any]:
     return cast(dict[str, Any], _converter.unstructure(record))
 
 
-def _read(body: bytes, structure: Callable[[object, type[T]], T], cls: type[T]) -> T:
+def _read(
+    body: bytes, asked_for: int, structure: Callable[[object, type[T]], T], cls: type[T]
+) -> T:
     try:
-        return structure(_parse(body), cls)
+        data = _parse(body)
+        _fill_in(data, asked_for)
+        record = structure(data, cls)
     except JSONDecodeError as error:
-        faults = [Fault("$", f"no JSON ({error.msg} at character {error.pos})")]
+        problem: WireError = JsonSyntaxError(
+            [Fault("$", f"no JSON ({error.msg} at character {error.pos})")]
+        )
     except UnicodeDecodeError:
-        faults = [Fault("$", "no JSON (it is not UTF-8)")]
+        problem = JsonSyntaxError([Fault("$", "no JSON (it is not UTF-8)")])
     except (BaseValidationError, _ValueError) as error:
-        faults = _faults(error)
+        problem = WireError(_faults(error))
     except RecursionError:
-        faults = [Fault("$", "nested too deeply")]
-    except ValueError:  # an integer of more digits than Python converts
-        faults = [Fault("$", "no JSON (a number of too many digits)")]
-    raise WireError(faults)
+        problem = WireError([Fault("$", "nested too deeply")])
+    else:
+        found = cast(Any, record).id
+        if found == asked_for:
+            return record
+        problem = WrongIdError([Fault("$.id", f"asked for the record {asked_for}", (found,))])
+    raise problem
+
+
+def _fill_in(data: object, asked_for: int) -> None:
+    members = cast("dict[str, object]", data)
+    if type(data) is dict and members.get("id") is None:
+        members["id"] = asked_for
 
 
 def _parse(body: bytes) -> object:
     text = body.decode().strip(_AROUND_JSON)
-    data, end = _json.raw_decode(text)
+    try:
+        data, end = _json.raw_decode(text)
+    except JSONDecodeError:
+        raise
+    except ValueError:  # an integer of more digits than Python converts
+        data, end = _json_with_absurd_integers.raw_decode(text)
     if end != len(text):
         raise JSONDecodeError("Extra data", text, end)
     return data
+
+
+def _integer_or_nan(text: str) -> object:
+    # Where nobody knows the field, it does no harm; where somebody does, NaN is refused.
+    return int(text) if len(text) <= _MOST_DIGITS else Decimal("NaN")
 
 
 class _ValueError(ValueError):
@@ -140,9 +178,19 @@ def _refuse(value: object, expected: str) -> Never:
 
 
 def _int(value: object, _: object) -> int:
-    if type(value) is not int:
+    if type(value) is int:
+        return value
+    # 416.0 and 1e0 are integers, too, in JSON.
+    if type(value) is not Decimal or not _is_integral(value):
         _refuse(value, "an integer")
-    return value
+    return int(value)
+
+
+def _is_integral(number: Decimal) -> bool:
+    # 1e999999 would be an integer of a million digits.
+    return number.is_finite() and (
+        not number or (number.adjusted() < _MOST_DIGITS and number == number.to_integral_value())
+    )
 
 
 def _str(value: object, _: object) -> str:
@@ -269,4 +317,7 @@ def _make_converter() -> Converter:
 
 # NaN and the infinities, which Python takes for JSON, become floats: no hook accepts one.
 _json = JSONDecoder(parse_float=_exact, parse_constant=float)
+_json_with_absurd_integers = JSONDecoder(
+    parse_float=_exact, parse_constant=float, parse_int=_integer_or_nan
+)
 _converter = _make_converter()

@@ -26,14 +26,14 @@ class TrainingSummary:
     """The course, as far as a realized training tells of it.
 
     Attributes:
-        id: Id of the training.
+        id: Id of the training, if Lucca gives it.
         title: Its title.
         category_id: Id of its category.
         provider_url: The provider's web page, as Lucca writes it.
         level: A :class:`TrainingLevel`, or the plain string of a level added since.
     """
 
-    id: int
+    id: int | None = None
     title: str | None = None
     category_id: int | None = None
     provider_url: str | None = None
@@ -47,7 +47,7 @@ class RealizedTraining:
     Source: Lucca's developer documentation, "Get a realized-training" (v2).
 
     Attributes:
-        id: Id of the realized training.
+        id: Id of the realized training; where Lucca leaves it out, the one asked for.
         owner_id: Id of the employee.
         training: The course.
         training_demand_id: Id of the demand it answers, if it began as one.

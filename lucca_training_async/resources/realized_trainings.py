@@ -37,7 +37,9 @@ class RealizedTrainings:
             ResponseError: Any other answer that is no success, a redirect among them.
             LuccaTimeoutError: The last attempt took too long.
             LuccaConnectionError: No complete answer arrived.
-            DecodeError: The answer is not a realized training.
+            DecodeError: The answer is not a realized training, or larger than
+                ``max_body_bytes``.
+            WrongRecordError: The answer is another realized training than that one.
             ClientClosedError: The client is closed.
             UsageError: The client belongs to another event loop.
         """
@@ -103,4 +105,4 @@ class RealizedTrainings:
         )
 
     def _fetch(self, id: int, owner: Owner) -> Awaitable[RealizedTraining]:
-        return self._caller.get(f"{_PATH}/{id}", _read, owner)
+        return self._caller.get(f"{_PATH}/{id}", lambda body: _read(body, id), owner)
