@@ -254,6 +254,12 @@ async def test_a_coroutine_that_nobody_awaits_ends_the_run(name: str) -> None:
     assert [str(warning.message) for warning in caught] == []
 
 
+async def test_any_other_awaitable_ends_the_run_too() -> None:
+    async with stage() as on:
+        with pytest.raises(TypeError, match="this one gave Future"):
+            await on.trainings.get_many([1], on_progress=lambda _: asyncio.Future[None]())
+
+
 class BarGoneError(Exception):
     pass
 

@@ -36,6 +36,15 @@ def id_of(outcome: Outcome) -> int:
     return outcome.id
 
 
+async def slow_to_close(told: list[str]) -> AsyncGenerator[int, None]:
+    try:
+        for value in itertools.count(1):
+            yield value
+    finally:
+        await asyncio.sleep(5)
+        told.append("closed")
+
+
 async def some_turns() -> None:
     for _ in range(20):
         await asyncio.sleep(0)
@@ -191,20 +200,13 @@ async def test_a_failure_is_told_to_one_of_the_consumers_and_the_others_end() ->
 
 
 async def test_the_error_of_a_run_survives_a_wait_that_is_cancelled_while_it_closes() -> None:
-    async def slow_to_close() -> AsyncGenerator[int, None]:
-        try:
-            for value in itertools.count(1):
-                yield value
-        finally:
-            await asyncio.sleep(5)
-
     def fail(progress: Progress) -> None:
         if progress.done == 3:
             raise LookupError("the bar is gone")
 
     got: list[int] = []
     async with stage(max_concurrency=1) as on:
-        stream = on.trainings.stream(slow_to_close(), on_progress=fail)
+        stream = on.trainings.stream(slow_to_close([]), on_progress=fail)
         with pytest.raises(LookupError, match="the bar is gone"):
             while True:
                 try:
@@ -234,7 +236,17 @@ async def test_a_closed_stream_gives_nothing_more_and_may_be_closed_again() -> N
             assert len(workers()) == 10
         assert workers() == []
         assert [outcome async for outcome in stream] == []
-        await asyncio.gather(stream.aclose(), stream.aclose())
+        await stream.aclose()
+
+
+async def test_two_may_close_a_stream_at_once() -> None:
+    """Python closes an async generator for one of them only."""
+    told: list[str] = []
+    async with stage() as on:
+        stream = on.trainings.stream(slow_to_close(told))
+        await anext(stream)
+        await asyncio.gather(stream.aclose(), stream.aclose(), anext(stream, None))
+        assert told == ["closed"]
 
 
 # -- a stop
@@ -335,6 +347,18 @@ async def test_a_stream_forgotten_in_a_cycle_is_disposed_of_by_the_collector() -
         await assert_nothing_is_kept(on)
 
 
+@pytest.mark.real_time
+async def test_a_stream_forgotten_in_another_thread_is_disposed_of() -> None:
+    """The collector runs in whichever thread it likes."""
+    async with stage() as on:
+        box = [on.trainings.stream(range(1, 1001))]
+        await anext(box[0])
+        assert len(workers()) == 10
+        await asyncio.to_thread(box.clear)
+        await some_turns()
+        assert workers() == []
+
+
 async def test_a_stream_that_has_ended_keeps_nothing_once_it_is_gone() -> None:
     async with stage() as on:
         stream = on.trainings.stream(range(1, 101))
@@ -430,6 +454,14 @@ async def fail_in_on_progress(on: Stage, ids: Any) -> None:
         await on.trainings.get_many(ids, on_progress=fail)
 
 
+async def fail_in_on_progress_of_a_stream(on: Stage, ids: Any) -> None:
+    def fail(_: Progress) -> None:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await finish_it(on.trainings.stream(ids, on_progress=fail))
+
+
 async def meet_a_401(on: Stage, ids: Any) -> None:
     on.sandbox.inject_always(Fault.error(401), id=5)
     result = await on.trainings.get_many(ids)
@@ -453,6 +485,7 @@ ENDINGS = [
     forget_a_stream,
     cancel,
     fail_in_on_progress,
+    fail_in_on_progress_of_a_stream,
     meet_a_401,
     meet_a_401_in_a_stream,
     close_the_client,
@@ -472,15 +505,7 @@ async def test_a_generator_is_closed_when_its_run_ends_early(
         finally:
             told.append("closed")
 
-    async def asynchronous() -> AsyncGenerator[int, None]:
-        try:
-            for value in itertools.count(1):
-                yield value
-        finally:
-            await asyncio.sleep(1)
-            told.append("closed")
-
-    ids = asynchronous() if is_async else plain()  # held here: nobody disposes of it
+    ids = slow_to_close(told) if is_async else plain()  # held here: nobody disposes of it
     async with stage(rate_limit=RateLimit(20, 60.0)) as on:
         await end(on, ids)
         assert told == ["closed"]
