@@ -72,6 +72,13 @@ class QueueAtRest:
         return await self._queue.get()
 
 
+class SizedQueueAtRest(QueueAtRest):
+    """Even where it says how many there will be, nobody knows when."""
+
+    def __len__(self) -> int:
+        return 100
+
+
 # -- a stop
 
 
@@ -127,7 +134,7 @@ async def test_a_401_ends_the_reading_of_what_has_no_end(
     assert set(result.failures) == {value for value in read if type(value) is int and value > 0}
 
 
-@pytest.mark.parametrize("source", [at_rest, QueueAtRest])
+@pytest.mark.parametrize("source", [at_rest, QueueAtRest, SizedQueueAtRest])
 @pytest.mark.parametrize("way", ["401", "closed client"])
 @pytest.mark.parametrize("max_concurrency", [2, 10])
 async def test_a_stop_ends_the_wait_for_a_source_at_rest(
@@ -344,6 +351,16 @@ async def test_a_worker_cancelled_by_somebody_else_hangs_nobody() -> None:
             await on.trainings.get_many(range(1, 101))
         assert workers() == []
         assert (await on.trainings.get(1)).id == 1
+
+
+@pytest.mark.parametrize("source", [at_rest, QueueAtRest])
+async def test_a_worker_cancelled_while_it_reads_is_no_end_of_the_ids(
+    source: Callable[..., Any],
+) -> None:
+    async with stage(max_concurrency=3) as on:
+        asyncio.get_running_loop().call_later(1, lambda: [one.cancel() for one in workers()[:1]])
+        with pytest.raises(asyncio.CancelledError):
+            await on.trainings.get_many(source(1, 2))
 
 
 @pytest.mark.parametrize(

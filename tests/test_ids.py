@@ -188,12 +188,17 @@ def test_every_distinct_value_is_handed_out_once_in_order(
         assert taken.id == taken.value if valid else isinstance(taken.id, InvalidIdError)
 
 
+class Row(list[int]):
+    """It prints as a list does."""
+
+
 @pytest.mark.parametrize(
     ("values", "distinct"),
     [
         ([True, 1, 1.0], 3),
         ([0, False, 0.0, -0.0], 3),
         ([[1], [1], [2]], 2),
+        ([[1], Row([1])], 2),
         ([[9] * 50, [9] * 51], 2),
         (["1", b"1", "1"], 2),
         ([None, None], 1),
