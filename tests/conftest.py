@@ -1,4 +1,4 @@
-"""Simulated time for every async test, and no task may outlive its test."""
+"""Simulated time for every async test, and nothing may outlive its test."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest_asyncio
 import trustme
 from hypothesis import HealthCheck, settings
 
-from .virtual_time import VirtualTimeLoop, assert_no_task_is_left
+from .virtual_time import VirtualTimeLoop, assert_nothing_is_left
 
 # Loopback servers make the time of an example uneven; no assertion here is about time.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -31,9 +31,9 @@ def pytest_asyncio_loop_factories(
 
 
 @pytest_asyncio.fixture(autouse=True)
-async def no_task_outlives_its_test() -> AsyncGenerator[None, None]:
+async def nothing_outlives_its_test() -> AsyncGenerator[None, None]:
     yield
-    await assert_no_task_is_left()
+    await assert_nothing_is_left()
 
 
 @pytest.fixture(scope="session")

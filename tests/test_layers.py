@@ -29,7 +29,10 @@ FLOORS = [
 # Beside the house: what they import of it, besides themselves.
 ANNEXES = {
     "sandbox": {"settings", "models"},
-    "__init__": {"_version", "_budget", "_bulk", "client", "errors", "models", "resources", "settings"},
+    "__init__": {
+        *("_budget", "_bulk", "client", "errors", "models", "resources", "settings"),
+        "_version",
+    },
     "__main__": {"cli"},
 }
 BELOW_CLI = {room for floor in FLOORS for room in floor} | {"sandbox", "__init__"}

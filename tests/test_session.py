@@ -33,7 +33,6 @@ from .support import QUICK, stage
 from .virtual_time import run
 
 
-@pytest.mark.real_time  # a thread's time is real
 async def test_a_client_made_outside_of_any_loop_belongs_to_the_first_that_uses_it() -> None:
     async with Sandbox() as sandbox:
         client = await asyncio.to_thread(LuccaTrainingClient, sandbox.url, sandbox.api_key)
@@ -70,7 +69,6 @@ def test_use_from_another_loop_says_so() -> None:
         runner.run(client.aclose())
 
 
-@pytest.mark.real_time  # a thread's time is real
 async def test_a_session_of_another_loop_is_refused() -> None:
     async def make() -> aiohttp.ClientSession:
         return aiohttp.ClientSession()
@@ -258,7 +256,6 @@ async def test_a_session_that_does_not_decompress_gets_plain_answers() -> None:
     assert asked == ["identity", "identity"]
 
 
-@pytest.mark.real_time  # aiohttp reads a netrc file in a thread
 async def test_luccas_authorization_beats_that_of_a_given_session(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

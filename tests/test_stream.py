@@ -567,3 +567,18 @@ async def test_a_source_that_fails_loses_no_outcome_of_a_stream(kind: type[Outco
                 assert type(outcome) is kind
                 got.append(id_of(outcome))
     assert sorted(got) == list(range(1, 6))
+
+
+async def test_a_stream_ended_by_an_error_keeps_nothing() -> None:
+    """The error's traceback leads to the stream, and must not keep its run."""
+
+    def fail(_: Progress) -> None:
+        raise LookupError
+
+    async with stage() as on:
+        stream = on.trainings.stream(range(1, 101), on_progress=fail)
+        with pytest.raises(LookupError):
+            await finish_it(stream)
+        del stream
+        await some_turns()
+        await assert_nothing_is_kept(on)

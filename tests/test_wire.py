@@ -37,7 +37,7 @@ def decode(body: bytes | str | dict[str, Any], asked_for: int = 235) -> Realized
     url = URL("https://acme.ilucca.net/realized-trainings/235")
     reply = Reply(200, CIMultiDict({"X-Request-Id": "r-1"}), data, url)
     try:
-        return read(reply.body, asked_for)
+        return read(reply.body, asked_for=asked_for)
     except WireError as error:
         fault = error
     raise decode_error(reply, fault, attempts=3, key=KEY)

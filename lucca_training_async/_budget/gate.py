@@ -69,7 +69,11 @@ class Admission:
 
 
 class Gate:
-    """Admits the requests of one process to one tenant, in order of their tickets."""
+    """Admits the requests of one process to one tenant, in order of their tickets.
+
+    Attributes:
+        now: Gives the time that everything here goes by, in seconds.
+    """
 
     def __init__(
         self,
@@ -83,7 +87,7 @@ class Gate:
         self._limit = limit
         self._concurrency = concurrency
         self._loop = loop
-        self._clock = loop.time
+        self.now = self._clock = loop.time
         self._owners: set[Owner] = set()
         self._tickets = 0
         self._queue: list[Place] = []
@@ -131,10 +135,6 @@ class Gate:
 
     # -- one call
 
-    def now(self) -> float:
-        """The time that everything here goes by, in seconds."""
-        return self._clock()
-
     def place(self, owner: Owner, patience: float = math.inf) -> Place:
         """The next place in the order."""
         self._tickets += 1
@@ -147,8 +147,10 @@ class Gate:
             GateClosedError: Lucca asks to wait longer than ``place.patience``.
             LuccaError: The owner's end, if it has been ended.
         """
-        self._check(place)
-        if not self._queue and self._is_open(self._clock()):
+        now = self._clock()
+        if place.owner.ended is not None or self._asked_to_wait_until - now > place.patience:
+            self._check(place)
+        if not self._queue and self._is_open(now):
             admission = await self._ask(place)
             if admission is not None:
                 return admission

@@ -44,7 +44,7 @@ class Sent(Enum):
     CUT_OFF = auto()
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Lease:
     """One slot of the budget, taken in one round."""
 
@@ -119,6 +119,7 @@ class MemoryLedger:
     """
 
     def __init__(self, limit: RateLimit | None, clock: Callable[[], float]) -> None:
+        self._is_limited = limit is not None
         self._requests = math.inf if limit is None else limit.requests
         self._counted_for = {
             Sent.ANSWERED: 0.0 if limit is None else limit.period,
@@ -138,8 +139,7 @@ class MemoryLedger:
             return Wait(self._opens_at - now, closed=True)
         if self._held_this_round >= self._allowed_this_round:
             return Wait(math.inf)
-        seconds = self._next_slot_in(now)
-        if seconds > 0:
+        if self._is_limited and (seconds := self._next_slot_in(now)) > 0:
             return Wait(seconds)
         self._held += 1
         self._held_this_round += 1
@@ -151,7 +151,7 @@ class MemoryLedger:
             self._held_this_round -= 1
             if sent is Sent.ANSWERED:
                 self._allowed_this_round += 1
-        if sent is not Sent.NEVER and self._requests < math.inf:
+        if self._is_limited and sent is not Sent.NEVER:
             heapq.heappush(self._free_at, self._clock() + self._counted_for[sent])
 
     def close_for(self, seconds: float, lease: Lease) -> None:

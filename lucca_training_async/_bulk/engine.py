@@ -96,7 +96,7 @@ class BulkRun(Owner):
         self._disposal: asyncio.Task[None] | None = None
         self._crash: BaseException | None = None
         self._counts: Counter[type[Outcome]] = Counter()
-        self._accounted_for = 0
+        self._told_of = 0
         self._first_refusal: InvalidIdError | None = None
         self._started_at = 0.0
         self._ended_at: float | None = None
@@ -195,20 +195,20 @@ class BulkRun(Owner):
     # -- the workers
 
     async def _work(self, deliver: Deliver) -> None:
-        while (taken := await self._next()) is not None:
+        take = self._next if self.source.waits else self.source.next
+        while (taken := await take()) is not None:
             outcome = await self._outcome(taken)
             await deliver(taken.position, outcome)
             self._counts[type(outcome)] += 1
             if isinstance(outcome, Refused) and self._first_refusal is None:
                 self._first_refusal = outcome.error
-            self._tell_progress()
+            if self._on_progress is not None:
+                self._tell_progress()
         self._finished += 1
         if self._finished == self.workers:
             self._conclude()
 
     async def _next(self) -> TakenId | None:
-        if not self.source.waits:
-            return await self.source.next()
         task = asyncio.current_task()
         assert task is not None
         self._reading.add(task)
@@ -244,8 +244,8 @@ class BulkRun(Owner):
         return BulkStats(self.requests, self.retries, self.waited(now), now - self._started_at)
 
     def _tell_progress(self) -> None:
-        self._accounted_for = self._counts.total() + self.source.duplicates
         if self._on_progress is not None:
+            self._told_of = self._counts.total() + self.source.duplicates
             call_plain("on_progress", self._on_progress, self._progress())
 
     def _progress(self) -> Progress:
@@ -259,7 +259,7 @@ class BulkRun(Owner):
                 until = datetime.now(UTC) + timedelta(seconds=budget.next_slot_in)
         counts = self._counts
         return Progress(
-            self._accounted_for,
+            self._told_of,
             self.total,
             counts[Found],
             counts[Missing],
@@ -272,7 +272,7 @@ class BulkRun(Owner):
 
     def _conclude(self) -> None:
         """All that was read has its outcome."""
-        if self._accounted_for != self._counts.total() + self.source.duplicates:
+        if self._told_of != self._counts.total() + self.source.duplicates:
             self._tell_progress()  # the last ids were duplicates, which no outcome follows
         refused = self._counts[Refused]
         if self._first_refusal is not None and refused == self._counts.total():

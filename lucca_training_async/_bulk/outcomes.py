@@ -5,7 +5,7 @@
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Literal
+from typing import ClassVar, Literal
 
 import attrs
 
@@ -25,7 +25,7 @@ class Found:
 
     id: int
     training: RealizedTraining
-    error: None = attrs.field(default=None, init=False, repr=False)
+    error: ClassVar[None] = None
 
 
 @attrs.frozen
@@ -40,7 +40,7 @@ class Missing:
 
     id: int
     error: NotFoundError
-    training: None = attrs.field(default=None, init=False, repr=False)
+    training: ClassVar[None] = None
 
 
 @attrs.frozen
@@ -55,7 +55,7 @@ class Failed:
 
     id: int
     error: LuccaError
-    training: None = attrs.field(default=None, init=False, repr=False)
+    training: ClassVar[None] = None
 
 
 @attrs.frozen
@@ -70,7 +70,7 @@ class Refused:
 
     value: object
     error: InvalidIdError
-    training: None = attrs.field(default=None, init=False, repr=False)
+    training: ClassVar[None] = None
 
 
 Outcome = Found | Missing | Failed | Refused

@@ -56,6 +56,7 @@ class OutcomeStream:
         if self._closed:
             raise StopAsyncIteration
         if outcome is None:
+            self._forget_disposal()
             # Cancelled here, it is all to do again: there is an end for the next call too.
             await self._run.aclose()
             self._run.raise_failure()
@@ -83,10 +84,14 @@ class OutcomeStream:
         Whoever waits for an outcome, in this task or another, is told that there is none.
         """
         self._closed = True
-        if self._disposal is not None:
-            self._disposal.detach()
+        self._forget_disposal()
         self._outcomes.end()
         await self._run.aclose()
+
+    def _forget_disposal(self) -> None:
+        # What it holds, the traceback of an error among it, would live for as long as we do.
+        if self._disposal is not None:
+            self._disposal.detach()
 
 
 class _Outcomes:

@@ -70,7 +70,7 @@ async def read_body(pieces: Pieces, encodings: Sequence[str], most: int, into: b
         if behind or len(into) > most or wire_bytes > most:
             del into[most:]
             raise BodyTooLargeError(bytes(into), most)
-    if into and not all(decoder.is_complete for decoder in decoders):
+    if wire_bytes and not all(decoder.is_complete for decoder in decoders):
         raise UndecodableError("the compressed body breaks off")
 
 

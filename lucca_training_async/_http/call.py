@@ -94,7 +94,7 @@ class Caller:
         self._api_key = link.settings.api_key
         self._policy = retry
         self._deadline = math.inf if retry.deadline is None else retry.deadline
-        self._timeouts = timeouts
+        self._limits = link.session.limits(timeouts)
 
     @property
     def max_concurrency(self) -> int:
@@ -120,80 +120,87 @@ class Caller:
         Args:
             path: Absolute and already encoded.
             read: Turns the body of a success into the value, or raises WireError.
-            owner: On whose behalf it is sent.
+            owner: On whose behalf it is sent; it has entered the gate.
 
         Raises:
             LuccaError: The error of the last attempt, or the owner's end.
         """
-        gate = self.bind()
+        gate = self._link.gate
         url = self._base_url.with_path(path, encoded=True)
         call = Call(url, read, gate, gate.place(owner, self._policy.retry_after_max))
         try:
-            return await self._attempt(call)
-        except RequestError as error:
-            if not error.transient:
-                raise
-            failure = error
-        try:
-            return await self._try_again(call, failure)
-        finally:
-            # Its traceback leads to this frame, which must not lead back to it.
-            del failure
-            call.failure = None
+            try:
+                return await self._attempt(call)
+            except RequestError as error:
+                if not error.transient:
+                    raise
+                failure = error
+            try:
+                return await self._try_again(call, failure)
+            finally:
+                # Its traceback leads to this frame, which must not lead back to it.
+                del failure
+                call.failure = None
+        except GateClosedError as closed:
+            seconds = closed.seconds
+        raise _still_closed(call, seconds)
 
     async def _attempt(self, call: Call[T]) -> T:
         """Send a request as soon as that is allowed, and another one after each 429."""
-        gate = call.gate
         while True:
-            with await self._admission(call) as admission:
+            admitted = call.gate.admit(call.place) if call.failure is None else self._again(call)
+            with await admitted as admission:
                 try:
-                    reply = await self._send(call)
+                    reply = await self._send(call, admission)
                     admission.sent = Sent.ANSWERED
                     return self._judge(call, reply)
                 except call.place.owner.fatal as error:
-                    gate.abandon(call.place.owner, error)
+                    call.gate.abandon(call.place.owner, error)
                     raise
                 except RateLimitedError as error:
                     self._pause(call, admission, error)
                 except RequestError as error:
-                    if isinstance(error, LuccaConnectionError) and not error.sent:
-                        admission.sent = Sent.NEVER
                     call.failure = error
                     call.refusals = 0
                     raise
 
-    async def _admission(self, call: Call[T]) -> Admission:
+    async def _again(self, call: Call[T]) -> Admission:
+        """Admission for one that has been sent before, and for which it may be too late."""
+        if self._deadline == math.inf:
+            return await call.gate.admit(call.place)
         try:
-            if call.failure is None or self._deadline == math.inf:
-                return await call.gate.admit(call.place)
             async with asyncio.timeout_at(call.started_at + self._deadline):
                 return await call.gate.admit(call.place)
-        except GateClosedError as closed:
-            refusal: RequestError = _still_closed(call, closed.seconds)
         except TimeoutError:
             assert call.failure is not None
-            refusal = call.failure
-        raise refusal
+            failure = call.failure
+        raise failure
 
-    async def _send(self, call: Call[T]) -> Reply:
+    async def _send(self, call: Call[T], admission: Admission) -> Reply:
+        admission.sent = Sent.NEVER
         self._session.check_open()
+        admission.sent = Sent.CUT_OFF
         sent_at = call.gate.now()
         call.count(sent_at)
         try:
-            reply = await self._session.get(call.url, self._timeouts, attempt=call.requests)
-        except RequestError as error:
+            reply = await self._session.get(call.url, self._limits, attempt=call.requests)
+        except LuccaConnectionError as error:
+            if not error.sent:
+                admission.sent = Sent.NEVER
             _log_attempt(call, type(error).__name__, sent_at)
             raise
         except NoConnectionError:
+            admission.sent = Sent.NEVER
             call.uncount()
         else:
-            _log_attempt(call, reply.status, sent_at)
+            if logger.isEnabledFor(logging.DEBUG):
+                _log_attempt(call, reply.status, sent_at)
             if notice := deprecation_notice(reply.headers):
                 self._link.tell_deprecation(call.url, notice)
             return reply
         raise LuccaConnectionError(
             f"not sent: the pool of the given session had no free connection within "
-            f"{self._timeouts.pool:g} s (Timeouts.pool) [{call.url}]",
+            f"{self._limits.timeouts.pool:g} s (Timeouts.pool) [{call.url}]",
             url=str(call.url),
             attempts=call.requests,
             transient=False,
@@ -250,14 +257,9 @@ class Caller:
 
 
 def _log_attempt(call: Call[T], came_to: object, sent_at: float) -> None:
-    if logger.isEnabledFor(logging.DEBUG):
-        logger.debug(
-            "GET %s -> %s in %.3f s (attempt %d)",
-            call.url,
-            came_to,
-            call.gate.now() - sent_at,
-            call.requests,
-        )
+    seconds = call.gate.now() - sent_at
+    told = "GET %s -> %s in %.3f s (attempt %d)"
+    logger.debug(told, call.url, came_to, seconds, call.requests)
 
 
 def _log_retry(call: Call[T], error: RequestError, seconds: float, why: str) -> None:

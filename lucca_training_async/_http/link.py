@@ -39,6 +39,12 @@ class Link:
         return self._gate
 
     @property
+    def gate(self) -> Gate:
+        """The gate of a client that has been bound."""
+        assert self._gate is not None
+        return self._gate
+
+    @property
     def budget(self) -> Budget:
         if self._gate is not None:
             return self._gate.budget()

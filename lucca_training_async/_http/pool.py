@@ -2,7 +2,9 @@
 
 aiohttp picks a connection and writes the request to it in one go. In between is where all
 counts that we need: whether the connection still lives, whether the request has already
-been sent once, and when its time begins. So the request's own ``send`` is wrapped.
+been sent once, and when its time begins. So ``send`` of the request is where we look: by a
+class of our own in our own session, by wrapping it in a given one (which costs more: an
+attribute of its own makes every access to the request slower).
 """
 
 from __future__ import annotations
@@ -10,7 +12,9 @@ from __future__ import annotations
 import asyncio
 import select
 import weakref
-from typing import Any
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any, Self
 
 import aiohttp
 import attrs
@@ -32,7 +36,10 @@ class Pool:
     session: aiohttp.ClientSession
     in_use: int = 0
     is_retired: bool = False
-    _used: weakref.WeakSet[Any] = attrs.field(factory=weakref.WeakSet[Any], init=False)
+    # By the identity of their protocols, each for as long as it lives.
+    _used: dict[int, tuple[weakref.ref[Any], Callable[[int], object]]] = attrs.field(
+        factory=dict[int, tuple["weakref.ref[Any]", Callable[[int], object]]], init=False
+    )
 
     def is_usable(self, connection: Any) -> bool:
         """Whether a request may be sent over this connection; from now on it has been used.
@@ -41,48 +48,70 @@ class Pool:
         would be connected to for ever.
         """
         protocol = connection.protocol
-        if protocol in self._used:
-            return _is_idle(connection.transport)
-        self._used.add(protocol)
+        number = id(protocol)
+        used = self._used.get(number)
+        if used is not None:
+            return not used[1](0)
+        forget = weakref.ref(protocol, lambda _: self._used.pop(number, None))
+        self._used[number] = forget, _poll_of(protocol.transport)
         return True
+
+
+@attrs.frozen
+class Limits:
+    """The limits of one attempt, made ready for aiohttp.
+
+    Attributes:
+        timeouts: Ours.
+        for_aiohttp: What is left to aiohttp: in a given session, where its clock would begin
+            with the wait for a connection, not the total.
+    """
+
+    timeouts: Timeouts
+    for_aiohttp: aiohttp.ClientTimeout
+
+    @classmethod
+    def of(cls, timeouts: Timeouts, *, is_given: bool) -> Self:
+        total = None if is_given else timeouts.total
+        return cls(
+            timeouts,
+            aiohttp.ClientTimeout(
+                total=total, sock_connect=timeouts.connect, sock_read=timeouts.read
+            ),
+        )
 
 
 class _DeadConnectionError(aiohttp.ClientConnectionError):
     """The other side has closed this connection; nothing was written to it."""
 
 
+@attrs.define(eq=False)
 class Dispatch:
     """One request on its last step.
 
-    Args:
+    Attributes:
         pool: What it is sent over.
         key: What it is signed with.
-        timeouts: Its limits.
-        is_given: Whether the session is shared with others, so that it may have to wait for
-            a connection, which is no part of the attempt.
-
-    Attributes:
+        limits: Its limits.
         sent: Whether it may have left.
-        limit: Its time limit, while it runs.
-        first_limit: Seconds until it has to be sent, or None.
-        timeout: What is left to aiohttp.
+        limit: In a given session, when it has to be sent; from then on, when it has to be
+            answered.
     """
 
-    def __init__(self, pool: Pool, key: ApiKey, timeouts: Timeouts, *, is_given: bool) -> None:
-        self._pool = pool
-        self._key = key
-        self._timeouts = timeouts
-        self.is_given = is_given
-        self.sent = False
-        self.limit: asyncio.Timeout | None = None
-        self.first_limit = timeouts.pool if is_given else timeouts.total
-        self.timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=timeouts.connect, sock_read=timeouts.read
-        )
+    pool: Pool
+    _key: ApiKey
+    limits: Limits
+    sent: bool = False
+    limit: asyncio.Timeout | None = None
 
-    def ran_out(self, error: Exception) -> bool:
-        """Whether it was our limit that has ended it."""
-        return isinstance(error, TimeoutError) and self.limit is not None and self.limit.expired()
+    def ran_out_before_sending(self, error: Exception) -> bool:
+        """Whether a given session had no connection in time."""
+        return (
+            isinstance(error, TimeoutError)
+            and not self.sent
+            and self.limit is not None
+            and self.limit.expired()
+        )
 
     async def send(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
@@ -97,21 +126,8 @@ class Dispatch:
         one, so the break is reported and our own retry decides.
         """
         request.headers["Authorization"] = self._key.header()
-        write = request.send
-
-        async def send(connection: Any) -> aiohttp.ClientResponse:
-            if self.sent:
-                raise RefusedToSendError
-            if not self._pool.is_usable(connection):
-                raise _DeadConnectionError
-            self.sent = True
-            if self.is_given and self.limit is not None:
-                total = self._timeouts.total
-                now = asyncio.get_running_loop().time()
-                self.limit.reschedule(None if total is None else now + total)
-            return await write(connection)
-
-        setattr(request, "send", send)  # noqa: B010  # a method, on this one request only
+        if not isinstance(request, CheckedRequest):
+            self._check_sending_of(request)
         while True:
             try:
                 return await handler(request)
@@ -121,6 +137,42 @@ class Dispatch:
                 raise
             except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
                 raise _Broken(error) from None
+
+    def _check_sending_of(self, request: aiohttp.ClientRequest) -> None:
+        """For a given session, which makes requests of a class of its own."""
+        write = request.send
+
+        async def send(connection: Any) -> aiohttp.ClientResponse:
+            self.before_sending(connection)
+            return await write(connection)
+
+        setattr(request, "send", send)  # noqa: B010  # a method, on this one request only
+
+    def before_sending(self, connection: Any) -> None:
+        """The last moment at which a request can be kept from going out over a connection."""
+        if self.sent:
+            raise RefusedToSendError
+        if not self.pool.is_usable(connection):
+            raise _DeadConnectionError
+        self.sent = True
+        if self.limit is not None:
+            total = self.limits.timeouts.total
+            now = asyncio.get_running_loop().time()
+            self.limit.reschedule(None if total is None else now + total)
+
+
+on_its_way: ContextVar[Dispatch] = ContextVar("on_its_way")
+
+
+class CheckedRequest(aiohttp.ClientRequest):
+    """A request of the client's own session.
+
+    It finds its dispatch in the context of the task that sends it.
+    """
+
+    async def send(self, conn: Any) -> aiohttp.ClientResponse:
+        on_its_way.get().before_sending(conn)
+        return await super().send(conn)
 
 
 class _Broken(aiohttp.ClientConnectionError):
@@ -136,20 +188,18 @@ def broken(error: Exception) -> Exception:
     return error.error if isinstance(error, _Broken) else error
 
 
-def _is_idle(transport: Any) -> bool:
-    """Whether nothing has come over a connection since its last answer.
+def _poll_of(transport: Any) -> Callable[[int], object]:
+    """A function that tells, within so many milliseconds, what has come over a connection.
 
-    What can be read there is its end, or an answer that nobody has asked for: after either,
-    no answer over it could be trusted.
+    Between two requests that is nothing at all, or its end, or an answer that nobody has
+    asked for: after either, no answer over it could be trusted.
     """
-    if transport is None or transport.is_closing():
-        return False
     socket = transport.get_extra_info("socket")
     number = -1 if socket is None else socket.fileno()
     if number < 0:
-        return socket is None
+        return lambda _: None
     if not hasattr(select, "poll"):  # Windows
-        return not select.select([number], [], [], 0)[0]
+        return lambda _: select.select([number], [], [], 0)[0]
     polled = select.poll()
     polled.register(number, select.POLLIN)
-    return not polled.poll(0)
+    return polled.poll

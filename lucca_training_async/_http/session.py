@@ -17,7 +17,7 @@ from ..errors import ClientClosedError, LuccaConnectionError, LuccaTimeoutError,
 from ..settings import Settings, Timeouts
 from .answers import Reply, is_success
 from .body import BodyTooLargeError, UndecodableError, most_of, read_body
-from .pool import Dispatch, Pool, broken
+from .pool import CheckedRequest, Dispatch, Limits, Pool, broken, on_its_way
 from .trouble import Trouble, trouble, unused_proxy
 
 USER_AGENT = f"lucca-training-async/{__version__} aiohttp/{aiohttp.__version__}"
@@ -41,6 +41,8 @@ class Session:
         self._settings = settings
         self._api_key = settings.api_key
         self._given = settings.session
+        # Our own session has them as its own, which spares aiohttp to merge them.
+        self._headers = None if settings.session is None else _HEADERS
         self._middlewares: tuple[aiohttp.ClientMiddlewareType, ...] = ()
         self._pool: Pool | None = None
         self._closing: set[asyncio.Task[None]] = set()
@@ -92,7 +94,11 @@ class Session:
 
     # -- one request
 
-    async def get(self, url: URL, timeouts: Timeouts, *, attempt: int) -> Reply:
+    def limits(self, timeouts: Timeouts) -> Limits:
+        """The limits of a request over this session; to be made once, not for every request."""
+        return Limits.of(timeouts, is_given=self._given is not None)
+
+    async def get(self, url: URL, limits: Limits, *, attempt: int) -> Reply:
         """Send one GET.
 
         Raises:
@@ -100,10 +106,15 @@ class Session:
             NoConnectionError: A given session had no connection to send it over.
         """
         pool = self._pool = self._pool or self._new_pool()
-        dispatch = Dispatch(pool, self._api_key, timeouts, is_given=self._given is not None)
+        dispatch = Dispatch(pool, self._api_key, limits)
         pool.in_use += 1
+        token = on_its_way.set(dispatch)
         try:
-            reply = await self._get(pool, dispatch, url, timeouts)
+            if self._given is None:
+                return await self._exchange(dispatch, url)
+            # Others use its connections too; waiting for one is no part of the attempt.
+            async with asyncio.timeout(limits.timeouts.pool) as dispatch.limit:
+                return await self._exchange(dispatch, url)
         except asyncio.CancelledError:
             if _is_being_cancelled():
                 raise
@@ -111,57 +122,66 @@ class Session:
             # a connection) when its session is closed.
             met = Trouble("the session was closed", unreached=not dispatch.sent)
         except Exception as error:
-            if dispatch.is_given and not dispatch.sent and dispatch.ran_out(error):
+            if dispatch.ran_out_before_sending(error):
                 raise NoConnectionError from None
-            met = trouble(broken(error), timeouts, self._api_key)
-        else:
-            reply.pool = pool
-            return reply
+            met = trouble(broken(error), limits.timeouts, self._api_key)
         finally:
+            on_its_way.reset(token)
             pool.in_use -= 1
-            self._close_if_retired(pool)
+            if pool.is_retired:
+                self._close_if_unused(pool)
         if dispatch.sent and met.transient:
             # Others of its age may have died in the same silence.
             self.retire(pool)
         raise self._error(met, dispatch, url, attempt)
 
-    async def _get(self, pool: Pool, dispatch: Dispatch, url: URL, timeouts: Timeouts) -> Reply:
-        response: aiohttp.ClientResponse | None = None
-        body = bytearray()
+    async def _exchange(self, dispatch: Dispatch, url: URL) -> Reply:
+        response = await dispatch.pool.session.get(
+            url,
+            headers=self._headers,
+            timeout=dispatch.limits.for_aiohttp,
+            allow_redirects=False,
+            raise_for_status=False,
+            auto_decompress=False,
+            middlewares=(*self._middlewares, dispatch.send),
+        )
+        headers = response.headers
+        reply = Reply(response.status, headers, b"", url, pool=dispatch.pool)
         try:
-            async with asyncio.timeout(dispatch.first_limit) as dispatch.limit:
-                response = await pool.session.get(
-                    url,
-                    headers=_HEADERS,
-                    timeout=dispatch.timeout,
-                    allow_redirects=False,
-                    raise_for_status=False,
-                    auto_decompress=False,
-                    middlewares=(*self._middlewares, dispatch.send),
-                )
-                reply = Reply(response.status, response.headers, b"", url)
-                if response.status == 101:
-                    return reply  # it speaks another protocol from here on
-                encodings = _encodings(response)
-                most = most_of(response.status, self._settings)
-                await read_body(response.content, encodings, most, body)
+            size = headers.get("Content-Length")
+            if (
+                size is not None
+                and int(size) <= self._settings.max_body_bytes
+                and is_success(reply.status)
+                and "Content-Encoding" not in headers
+            ):
+                reply.body = await response.read()
+                return reply
+            reply.is_framed = size is not None or _is_chunked(response)
+            await self._read(reply, response)
+        except BaseException:
+            response.close()
+            raise
+        # If the body was read to its end, the connection is back in its pool already.
+        response.close()
+        return reply
+
+    async def _read(self, reply: Reply, response: aiohttp.ClientResponse) -> None:
+        """Read what may be of any size, encoded, or but an explanation."""
+        if reply.status == 101:
+            return  # it speaks another protocol from here on
+        body = bytearray()
+        most = most_of(reply.status, self._settings)
+        try:
+            await read_body(response.content, _encodings(response), most, body)
+        except BodyTooLargeError as error:
+            reply.cut_at = error.most
         except (aiohttp.ClientError, OSError, UndecodableError):
             # Status and headers count; the body only explains.
-            if response is None or is_success(response.status):
+            if is_success(reply.status):
                 raise
-            reply = Reply(response.status, response.headers, bytes(body), url, is_whole=False)
-        except BodyTooLargeError as error:
-            assert response is not None
-            reply = Reply(response.status, response.headers, error.beginning, url)
-            reply.cut_at = error.most
-        else:
-            reply.body = bytes(body)
-            reply.is_framed = response.content_length is not None or _is_chunked(response)
-        finally:
-            # Gives the connection back if the body was read to its end, else closes it.
-            if response is not None:
-                response.close()
-        return reply
+            reply.is_whole = False
+        reply.body = bytes(body)
 
     def _error(
         self, met: Trouble, dispatch: Dispatch, url: URL, attempt: int
@@ -185,6 +205,8 @@ class Session:
             aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self.max_concurrency),
                 cookie_jar=aiohttp.DummyCookieJar(),
+                request_class=CheckedRequest,
+                headers=_HEADERS,
                 trust_env=self._settings.trust_env,
             )
         )
@@ -197,10 +219,10 @@ class Session:
         if self._given is None and pool is self._pool and self._pool is not None:
             retired, self._pool = self._pool, None
             retired.is_retired = True
-            self._close_if_retired(retired)
+            self._close_if_unused(retired)
 
-    def _close_if_retired(self, pool: Pool) -> None:
-        if pool.is_retired and not pool.in_use and not pool.session.closed:
+    def _close_if_unused(self, pool: Pool) -> None:
+        if not pool.in_use and not pool.session.closed:
             task = asyncio.get_running_loop().create_task(pool.session.close())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)

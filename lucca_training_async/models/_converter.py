@@ -14,8 +14,9 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import date
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from json import JSONDecodeError, JSONDecoder
-from typing import Any, Never, TypeVar, cast
+from typing import Any, Never, Protocol, TypeVar, cast
 
 import attrs
 from cattrs import BaseValidationError, Converter, transform_error
@@ -24,6 +25,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 from .realized_training import RealizedTraining, TrainingLevel, TrainingSummary
 
 T = TypeVar("T")
+R = TypeVar("R", covariant=True)
 Hook = Callable[[object, Any], Any]
 
 _JSON_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", re.ASCII)
@@ -75,14 +77,20 @@ class WrongIdError(WireError):
     """It is another record than the one asked for."""
 
 
-def reader(cls: type[T]) -> Callable[[bytes, int], T]:
+class Reader(Protocol[R]):
+    """Reads a body as the record that was asked for; raises WireError if it is none."""
+
+    def __call__(self, body: bytes, *, asked_for: int) -> R: ...
+
+
+def reader(cls: type[T]) -> Reader[T]:
     """A function that reads a body as the ``cls`` with a given id.
 
     Lucca doesn't list ``id`` among the required properties: where it is absent or null, it
     is the one asked for. The function raises WireError if the body is no such record.
     """
     structure = cast(Callable[[object, type[T]], T], _converter.get_structure_hook(cls))
-    return lambda body, asked_for: _read(body, asked_for, structure, cls)
+    return cast("Reader[T]", partial(_read, structure, cls))
 
 
 def unstructure(record: attrs.AttrsInstance) -> dict[str, Any]:
@@ -91,12 +99,13 @@ def unstructure(record: attrs.AttrsInstance) -> dict[str, Any]:
 
 
 def _read(
-    body: bytes, asked_for: int, structure: Callable[[object, type[T]], T], cls: type[T]
+    structure: Callable[[object, type[T]], T], cls: type[T], body: bytes, asked_for: int
 ) -> T:
     try:
         data = _parse(body)
-        _fill_in(data, asked_for)
-        record = structure(data, cls)
+        if isinstance(data, dict) and data.get("id") is None:  # pyright: ignore
+            data["id"] = asked_for
+        record: Any = structure(data, cls)  # pyright: ignore[reportUnknownArgumentType]
     except JSONDecodeError as error:
         problem: WireError = JsonSyntaxError(
             [Fault("$", f"no JSON ({error.msg} at character {error.pos})")]
@@ -108,17 +117,10 @@ def _read(
     except RecursionError:
         problem = WireError([Fault("$", "nested too deeply")])
     else:
-        found = cast(Any, record).id
-        if found == asked_for:
-            return record
-        problem = WrongIdError([Fault("$.id", f"asked for the record {asked_for}", (found,))])
+        if record.id == asked_for:
+            return cast(T, record)
+        problem = WrongIdError([Fault("$.id", f"asked for the record {asked_for}", (record.id,))])
     raise problem
-
-
-def _fill_in(data: object, asked_for: int) -> None:
-    members = cast("dict[str, object]", data)
-    if type(data) is dict and members.get("id") is None:
-        members["id"] = asked_for
 
 
 def _parse(body: bytes) -> object:
@@ -281,9 +283,9 @@ def _register_record(cls: type[attrs.AttrsInstance], converter: Converter) -> No
     )
 
     def hook(value: object, target: Any) -> Any:
-        if type(value) is not dict:
+        if not isinstance(value, dict):
             _refuse(value, "an object")
-        return structure(cast(dict[str, Any], value), target)
+        return structure(value, target)  # pyright: ignore[reportUnknownArgumentType]
 
     _register(converter, cls, hook)
     renames: Any = {name: override(rename=renamed) for name, renamed in names.items()}

@@ -19,6 +19,8 @@ def check_id(value: object) -> int:
     Raises:
         InvalidIdError: It is no integer, or outside 1 to 2**31 - 1.
     """
+    if type(value) is int and 1 <= value <= MAX_ID:
+        return value  # what nearly all are
     number = _integer(value)
     if number is None:
         hint = "; convert it with int()" if _reads_as_integer(value) else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Iterable
+from functools import partial
 
 from .._budget import Owner
 from .._bulk import BulkResult, BulkRun, OnOutcome, OnProgress, OutcomeStream, collect
@@ -105,4 +106,4 @@ class RealizedTrainings:
         )
 
     def _fetch(self, id: int, owner: Owner) -> Awaitable[RealizedTraining]:
-        return self._caller.get(f"{_PATH}/{id}", lambda body: _read(body, id), owner)
+        return self._caller.get(f"{_PATH}/{id}", partial(_read, asked_for=id), owner)
