@@ -129,7 +129,8 @@ class MemoryLedger:
         self._held = 0
         self._free_at: list[float] = []
         self._opens_at = -math.inf
-        self._round = 0
+        # Those of one round are all alike.
+        self._lease = Lease(0)
         self._held_this_round = 0
         self._allowed_this_round = math.inf
 
@@ -143,11 +144,11 @@ class MemoryLedger:
             return Wait(seconds)
         self._held += 1
         self._held_this_round += 1
-        return Lease(self._round)
+        return self._lease
 
     def settle(self, lease: Lease, sent: Sent) -> None:
         self._held -= 1
-        if lease.round == self._round:
+        if lease.round == self._lease.round:
             self._held_this_round -= 1
             if sent is Sent.ANSWERED:
                 self._allowed_this_round += 1
@@ -156,7 +157,7 @@ class MemoryLedger:
 
     def close_for(self, seconds: float, lease: Lease) -> None:
         self._opens_at = max(self._opens_at, self._clock() + seconds)
-        self._round += 1
+        self._lease = Lease(self._lease.round + 1)
         self._held_this_round = 0
         self._allowed_this_round = 1
 

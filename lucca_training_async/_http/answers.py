@@ -35,7 +35,7 @@ _MOST_FAULTS_TOLD = 3
 _REQUEST_ID_HEADERS = ("X-Request-Id", "X-Correlation-Id", "Request-Id", "CF-RAY")
 _STACK_TRACE = re.compile(r"[\"']?stack_?trace.*", re.IGNORECASE | re.DOTALL)
 # A date holds a comma of its own.
-_RETRY_AFTER = re.compile(r"\s*[A-Za-z]{3,9},[^,]*|[^,]+")
+_RETRY_AFTER = re.compile(r"\s*(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,[^,]*|[^,]+", re.IGNORECASE)
 # RFC 9110 asks for whole seconds; a fraction is understood too.
 _DELAY_SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?", re.ASCII)
 # Beyond the last date that a Retry-After can name (the year 9999): no answer means infinity.

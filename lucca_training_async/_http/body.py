@@ -16,6 +16,7 @@ from ..settings import Settings
 MOST_OF_AN_ERROR = 256 * 1024
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 _DEFLATE = -zlib.MAX_WBITS
+_BYTES_OF_FRAME = 2
 
 
 class BodyTooLargeError(Exception):
@@ -87,6 +88,7 @@ class _Inflater:
         self._encoding = encoding
         self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
         self._begun = False
+        self._first = b""
 
     @property
     def is_complete(self) -> bool:
@@ -112,12 +114,15 @@ class _Inflater:
         return bytes(decoded)
 
     def _inflated(self, piece: bytes, most: int) -> bytes:
-        begun, self._begun = self._begun, True
+        if self._begun or self._encoding != "deflate":
+            return self._inflate.decompress(piece, most)
+        # Many servers leave zlib's frame away, which shows with the second byte.
+        self._first += piece
+        if len(self._first) < _BYTES_OF_FRAME:
+            return b""
+        self._begun = True
         try:
-            return self._inflate.decompress(piece, most)
+            return self._inflate.decompress(self._first, most)
         except zlib.error:
-            if begun or self._encoding != "deflate":
-                raise
-            # Many servers leave zlib's frame away.
             self._inflate = zlib.decompressobj(_DEFLATE)
-            return self._inflate.decompress(piece, most)
+            return self._inflate.decompress(self._first, most)

@@ -20,6 +20,7 @@ import aiohttp
 import attrs
 
 from ..settings import ApiKey, Timeouts
+from .head import RememberingHandler
 from .trouble import RefusedToSendError
 
 
@@ -103,6 +104,12 @@ class Dispatch:
     limits: Limits
     sent: bool = False
     limit: asyncio.Timeout | None = None
+    _protocol: RememberingHandler | None = None
+
+    @property
+    def beginning(self) -> bytes:
+        """How its answer begins, as far as that is known."""
+        return b"" if self._protocol is None else self._protocol.beginning
 
     def ran_out_before_sending(self, error: Exception) -> bool:
         """Whether a given session had no connection in time."""
@@ -155,6 +162,10 @@ class Dispatch:
         if not self.pool.is_usable(connection):
             raise _DeadConnectionError
         self.sent = True
+        protocol = connection.protocol
+        if isinstance(protocol, RememberingHandler):
+            protocol.beginning = b""
+            self._protocol = protocol
         if self.limit is not None:
             total = self.limits.timeouts.total
             now = asyncio.get_running_loop().time()

@@ -8,6 +8,7 @@ carry the request's headers) is ever chained to ours.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 import aiohttp
 from yarl import URL
@@ -17,6 +18,7 @@ from ..errors import ClientClosedError, LuccaConnectionError, LuccaTimeoutError,
 from ..settings import Settings, Timeouts
 from .answers import Reply, is_success
 from .body import BodyTooLargeError, UndecodableError, most_of, read_body
+from .head import RememberingConnector, head_of
 from .pool import CheckedRequest, Dispatch, Limits, Pool, broken, on_its_way
 from .trouble import Trouble, trouble, unused_proxy
 
@@ -110,11 +112,7 @@ class Session:
         pool.in_use += 1
         token = on_its_way.set(dispatch)
         try:
-            if self._given is None:
-                return await self._exchange(dispatch, url)
-            # Others use its connections too; waiting for one is no part of the attempt.
-            async with asyncio.timeout(limits.timeouts.pool) as dispatch.limit:
-                return await self._exchange(dispatch, url)
+            return await self._exchange(dispatch, url)
         except asyncio.CancelledError:
             if _is_being_cancelled():
                 raise
@@ -136,7 +134,47 @@ class Session:
         raise self._error(met, dispatch, url, attempt)
 
     async def _exchange(self, dispatch: Dispatch, url: URL) -> Reply:
-        response = await dispatch.pool.session.get(
+        try:
+            response = await (
+                self._responding(dispatch, url)
+                if self._given is None
+                else self._head(dispatch, url)
+            )
+        except aiohttp.ClientResponseError:
+            head = head_of(dispatch.beginning)
+            if head is None or is_success(head[0]):
+                raise
+            return Reply(*head, b"", url, is_whole=False, pool=dispatch.pool)
+        headers = response.headers
+        reply = Reply(response.status, headers, b"", url, pool=dispatch.pool)
+        try:
+            size = headers.get("Content-Length")
+            if (
+                self._given is None
+                and size is not None
+                and int(size) <= self._settings.max_body_bytes
+                and is_success(reply.status)
+                and "Content-Encoding" not in headers
+            ):
+                reply.body = await response.read()
+                return reply
+            reply.is_framed = size is not None or _is_chunked(response)
+            until = None if dispatch.limit is None else dispatch.limit.when()
+            await self._read(reply, response, until)
+        except BaseException:
+            response.close()
+            raise
+        # If the body was read to its end, the connection is back in its pool already.
+        response.close()
+        return reply
+
+    async def _head(self, dispatch: Dispatch, url: URL) -> aiohttp.ClientResponse:
+        # Others use its connections too; waiting for one is no part of the attempt.
+        async with asyncio.timeout(dispatch.limits.timeouts.pool) as dispatch.limit:
+            return await self._responding(dispatch, url)
+
+    def _responding(self, dispatch: Dispatch, url: URL) -> Awaitable[aiohttp.ClientResponse]:
+        return dispatch.pool.session.get(
             url,
             headers=self._headers,
             timeout=dispatch.limits.for_aiohttp,
@@ -145,35 +183,18 @@ class Session:
             auto_decompress=False,
             middlewares=(*self._middlewares, dispatch.send),
         )
-        headers = response.headers
-        reply = Reply(response.status, headers, b"", url, pool=dispatch.pool)
-        try:
-            size = headers.get("Content-Length")
-            if (
-                size is not None
-                and int(size) <= self._settings.max_body_bytes
-                and is_success(reply.status)
-                and "Content-Encoding" not in headers
-            ):
-                reply.body = await response.read()
-                return reply
-            reply.is_framed = size is not None or _is_chunked(response)
-            await self._read(reply, response)
-        except BaseException:
-            response.close()
-            raise
-        # If the body was read to its end, the connection is back in its pool already.
-        response.close()
-        return reply
 
-    async def _read(self, reply: Reply, response: aiohttp.ClientResponse) -> None:
+    async def _read(
+        self, reply: Reply, response: aiohttp.ClientResponse, until: float | None
+    ) -> None:
         """Read what may be of any size, encoded, or but an explanation."""
         if reply.status == 101:
             return  # it speaks another protocol from here on
         body = bytearray()
         most = most_of(reply.status, self._settings)
         try:
-            await read_body(response.content, _encodings(response), most, body)
+            async with asyncio.timeout_at(until):
+                await read_body(response.content, _encodings(response), most, body)
         except BodyTooLargeError as error:
             reply.cut_at = error.most
         except (aiohttp.ClientError, OSError, UndecodableError):
@@ -203,7 +224,7 @@ class Session:
     def _new_pool(self) -> Pool:
         return Pool(
             aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self.max_concurrency),
+                connector=RememberingConnector(limit=self.max_concurrency),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 request_class=CheckedRequest,
                 headers=_HEADERS,

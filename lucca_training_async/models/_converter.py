@@ -208,7 +208,7 @@ def _bool(value: object, _: object) -> bool:
 
 
 def _true_by_default(value: object, _: object) -> bool:
-    return True if value is None else _bool(value, _)
+    return value if type(value) is bool else True if value is None else _bool(value, _)
 
 
 def _decimal(value: object, _: object) -> Decimal:
@@ -259,8 +259,17 @@ def _level_text(level: TrainingLevel | str | None) -> str | None:
     return None if level is None else str(level)
 
 
-def _or_null(hook: Callable[[object, Any], T]) -> Callable[[object, Any], T | None]:
+def _or_null(hook: Hook) -> Hook:
     return lambda value, cls: None if value is None else hook(value, cls)
+
+
+def _as_it_is_or_null(cls: type, hook: Hook) -> Hook:
+    """The same, sooner, for what needs nothing but a look at its type."""
+
+    def check(value: object, target: Any) -> Any:
+        return value if type(value) is cls or value is None else hook(value, target)
+
+    return check
 
 
 def _register_record(cls: type[attrs.AttrsInstance], converter: Converter) -> None:
@@ -294,7 +303,8 @@ def _register_record(cls: type[attrs.AttrsInstance], converter: Converter) -> No
 
 def _register(converter: Converter, cls: Any, hook: Hook) -> None:
     converter.register_structure_hook(cls, hook)
-    converter.register_structure_hook(cls | None, _or_null(hook))
+    or_null = _as_it_is_or_null(cls, hook) if cls in (int, str, bool) else _or_null(hook)
+    converter.register_structure_hook(cls | None, or_null)
 
 
 def _make_converter() -> Converter:
