@@ -28,7 +28,10 @@ URL = "https://acme.ilucca.net/talent-training/api/v2/realized-trainings/235"
 
 
 def every_class(cls: type[LuccaError] = LuccaError) -> list[type[LuccaError]]:
-    return [cls, *(found for sub in cls.__subclasses__() for found in every_class(sub))]
+    ours = [
+        sub for sub in cls.__subclasses__() if sub.__module__.startswith("lucca_training_async")
+    ]
+    return [cls, *(found for sub in ours for found in every_class(sub))]
 
 
 def example(cls: type[LuccaError]) -> LuccaError:

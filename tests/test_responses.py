@@ -24,11 +24,11 @@ from lucca_training_async import (
 from lucca_training_async._http.answers import (
     Reply,
     deprecation_notice,
-    parse_problem,
     parse_retry_after,
     quoted,
     response_error,
 )
+from lucca_training_async._http.problem import parse_problem
 from lucca_training_async.settings import ApiKey
 
 KEY = ApiKey("1f2e3d4c-0000-1111-2222-333344445555")

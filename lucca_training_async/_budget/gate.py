@@ -320,7 +320,8 @@ class Gate:
             return
         now = self._clock()
         if self._is_open(now):
-            self._asking = True
-            self._queue.pop(0).wake()
+            # One that is cancelled in this very moment has not left the queue yet.
+            while self._queue and not self._asking:
+                self._asking = self._queue.pop(0).wake()
         elif now < self._ask_again_at < math.inf:
             self._timer = self._loop.call_at(self._ask_again_at, self._advance)

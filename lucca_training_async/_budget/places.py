@@ -79,14 +79,15 @@ class Place:
     def __lt__(self, other: Place) -> bool:
         return self.ticket < other.ticket
 
-    def wake(self, error: Exception | None = None) -> None:
-        """End its wait."""
+    def wake(self, error: Exception | None = None) -> bool:
+        """End its wait; false if it has none, or one that has ended already."""
         if self.turn is None or self.turn.done():
-            return
+            return False
         if error is None:
             self.turn.set_result(None)
         else:
             self.turn.set_exception(error)
+        return True
 
     def is_granted(self) -> bool:
         """Whether its wait has ended well."""

@@ -11,6 +11,7 @@ import re
 from functools import partial
 from http.client import HTTPException, parse_headers
 from io import BytesIO
+from typing import Any, cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -44,9 +45,7 @@ class RememberingConnector(aiohttp.TCPConnector):
         super().__init__(limit=limit)  # pyright: ignore[reportUnknownMemberType]
         # It has no public way to name the class. Without this attribute, such an answer is
         # told as one that can't be parsed.
-        handlers: partial[ResponseHandler]
-        handlers = partial[ResponseHandler](RememberingHandler, loop=asyncio.get_running_loop())
-        self._factory = handlers
+        self._factory = cast(Any, partial(RememberingHandler, loop=asyncio.get_running_loop()))
 
 
 def head_of(beginning: bytes) -> tuple[int, CIMultiDict[str]] | None:
