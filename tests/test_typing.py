@@ -8,13 +8,20 @@ from decimal import Decimal
 from typing import assert_type
 
 from lucca_training_async import (
+    Budget,
     BulkResult,
     BulkStats,
+    Failed,
+    Found,
     LuccaError,
     LuccaTrainingClient,
-    Outcome,
+    Missing,
     OutcomeStream,
+    Progress,
     RealizedTraining,
+    RealizedTrainings,
+    Refused,
+    Settings,
     TrainingLevel,
     TrainingSummary,
 )
@@ -39,7 +46,19 @@ async def test_the_types_are_what_they_say() -> None:
         assert_type(result.items, dict[int, RealizedTraining])
         assert_type(result.missing, list[int])
         assert_type(result.failures, dict[int, LuccaError])
+        assert_type(result.refused, list[Refused])
+        assert_type(result.stopped, LuccaError | None)
         assert_type(result.stats, BulkStats)
+        assert_type(client.budget, Budget)
+        assert_type(client.settings, Settings)
+        assert_type(client.with_options(), LuccaTrainingClient)
+        assert_type(client.realized_trainings, RealizedTrainings)
+
+        def tell(progress: Progress) -> None:
+            assert_type(progress.done, int)
+            assert_type(progress.total, int | None)
+
+        await client.realized_trainings.get_many([1], on_progress=tell, on_outcome=print)
 
         async def lazily() -> AsyncIterator[int]:
             yield 235
@@ -48,6 +67,10 @@ async def test_the_types_are_what_they_say() -> None:
         async with stream as outcomes:
             assert_type(outcomes, OutcomeStream)
             async for outcome in outcomes:
-                assert_type(outcome, Outcome)
-                assert_type(outcome.training, RealizedTraining | None)
-                assert_type(outcome.error, LuccaError | None)
+                assert_type(outcome, Found | Missing | Failed | Refused)
+                if outcome.error is None:
+                    assert_type(outcome, Found)
+                    assert_type(outcome.training, RealizedTraining)
+                else:
+                    assert_type(outcome, Missing | Failed | Refused)
+                    assert_type(outcome.training, None)
