@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -247,7 +248,7 @@ class TestLeftovers:
         done, cancelled, garbage = (loop.create_future() for _ in range(3))
         done.set_result(None)
         cancelled.cancel()
-        garbage.add_done_callback(lambda _, itself=garbage: None)  # type: ignore[misc]
+        garbage.add_done_callback(partial(print, garbage))
         gc.disable()
         try:
             del garbage

@@ -29,7 +29,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Coroutine, Generator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from types import CodeType
@@ -201,13 +201,11 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         with _pools_age_by_the_running_loop():
             super().run_forever()
 
-    def set_default_executor(self, executor: ThreadPoolExecutor) -> None:  # type: ignore[override]
+    def set_default_executor(self, executor: Any) -> None:
         self._pool = executor
         super().set_default_executor(executor)
 
-    def run_in_executor(  # type: ignore[override]
-        self, executor: Executor | None, func: Callable[..., T], *args: Any
-    ) -> asyncio.Future[T]:
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> asyncio.Future[Any]:
         if executor is None:
             if self._pool is None:
                 self.set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
