@@ -29,15 +29,15 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Coroutine, Generator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from functools import partial
 from types import CodeType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, TypeVarTuple
 
 from aiohttp import connector
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 # For everything of which nobody can tell whether it is going to speak, before each jump.
 _GRACE = 0.05
@@ -205,15 +205,18 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._pool = executor
         super().set_default_executor(executor)
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> asyncio.Future[Any]:
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts
+    ) -> asyncio.Future[T]:
         if executor is None:
             if self._pool is None:
                 self.set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
             executor = self._pool
         assert executor is not None
         if isinstance(executor, ThreadPoolExecutor):  # processes take no closures
-            func = partial(self._clock.in_worker, func)
-        call = executor.submit(func, *args)
+            call = executor.submit(self._clock.in_worker, func, *args)
+        else:
+            call = executor.submit(func, *args)
         future = asyncio.wrap_future(call, loop=self)
         self._clock.calls.add(call)
         # Added last and done by the loop: the clock may go on only when the loop has the result.
