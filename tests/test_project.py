@@ -102,3 +102,9 @@ def test_every_file_of_the_documentation_is_reachable() -> None:
     toctree = re.findall(r"^\w+$", (ROOT / "docs" / "index.md").read_text(), re.MULTILINE)
     pages = {path.stem for path in (ROOT / "docs").glob("*.md")} - {"index"}
     assert pages <= set(toctree)
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    reference = (ROOT / "docs" / "api.md").read_text()
+    documented = re.findall(r"^\.\. auto\w+:: lucca_training_async\.(\w+)", reference, re.MULTILINE)
+    assert set(lucca_training_async.__all__) - {"__version__"} <= set(documented)
