@@ -58,7 +58,7 @@ class RawStage(NamedTuple):
 
 @asynccontextmanager
 async def raw_stage(
-    handle: Handle, *, given: dict[str, Any] | None = None, **settings: Any
+    handle: Handle, *, given: dict[str, Any] | None = None, key: str = KEY, **settings: Any
 ) -> AsyncGenerator[RawStage, None]:
     """The server and a client of it, with its own session or (``given``) one made so."""
     settings = {"rate_limit": None, "retry": QUICK} | settings
@@ -67,5 +67,5 @@ async def raw_stage(
         if given is not None:
             session = aiohttp.ClientSession(**given)
             settings["session"] = await stack.enter_async_context(session)
-        client = LuccaTrainingClient(server.url, KEY, **settings)
+        client = LuccaTrainingClient(server.url, key, **settings)
         yield RawStage(server, await stack.enter_async_context(client))

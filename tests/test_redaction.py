@@ -10,7 +10,7 @@ from collections.abc import Callable
 from urllib.parse import quote, unquote
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from lucca_training_async._http.answers import quoted
@@ -237,6 +237,7 @@ def test_any_harmless_text_is_untouched(text: str, key: str) -> None:
     st.integers(),
 )
 def test_no_mixture_of_escapes_hides_the_key(before: str, after: str, key: str, seed: int) -> None:
+    assume("luccaapplication=" not in key.lower())
     dice = random.Random(seed)
     escapes: list[Callable[[str], str]] = [
         str,
