@@ -1,0 +1,231 @@
+"""Ledgers and gates as their tests need them."""
+
+# What a gate keeps to itself is looked at here, and nowhere else.
+# pyright: reportPrivateUsage=false
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+
+import pytest
+import pytest_asyncio
+
+from lucca_training_async import LuccaError, RateLimit
+from lucca_training_async._budget import (
+    Admission,
+    Gate,
+    Lease,
+    Ledger,
+    MemoryLedger,
+    Owner,
+    Place,
+    Sent,
+    Standing,
+    Wait,
+)
+
+# Rounding may leave a wait short of its moment by less than this.
+A_MOMENT = 1e-6
+# Beyond some months, the resolution of the loop's clock is lost in the sum.
+A_WEEK = 7 * 86_400.0
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def nobody_waits_for_ever() -> AsyncGenerator[None, None]:
+    """Let a lost wake-up fail at once: simulated time stands still where no timer is set."""
+
+    def give_up() -> None:
+        for task in asyncio.all_tasks():
+            task.cancel("it has waited for a week")
+
+    timer = asyncio.get_running_loop().call_later(A_WEEK, give_up)
+    yield
+    timer.cancel()
+
+
+async def sleep_until(moment: float) -> None:
+    await asyncio.sleep(max(0.0, moment - now()) + A_MOMENT)
+
+
+# -- ledgers
+
+
+def in_memory(limit: RateLimit | None) -> Ledger:
+    return MemoryLedger(limit, asyncio.get_running_loop().time)
+
+
+@dataclass
+class SlowLedger:
+    """A ledger that is a round trip away: nobody is answered at once."""
+
+    ledger: Ledger
+    delay: float = 0.1
+    asked: int = field(default=0, init=False)
+    asking: int = field(default=0, init=False)
+    most_asking: int = field(default=0, init=False)
+
+    async def take(self) -> Lease | Wait:
+        self.asked += 1
+        self.asking += 1
+        self.most_asking = max(self.most_asking, self.asking)
+        try:
+            await asyncio.sleep(self.delay)
+            return await self.ledger.take()
+        finally:
+            self.asking -= 1
+
+    def settle(self, lease: Lease, sent: Sent) -> None:
+        self.ledger.settle(lease, sent)
+
+    def close_for(self, seconds: float, lease: Lease) -> None:
+        self.ledger.close_for(seconds, lease)
+
+    def standing(self) -> Standing:
+        return self.ledger.standing()
+
+    async def aclose(self) -> None:
+        await self.ledger.aclose()
+
+
+@dataclass
+class LateLedger(SlowLedger):
+    """A ledger whose answer takes as long on its way back, and may be out of date by then."""
+
+    async def take(self) -> Lease | Wait:
+        answer = await self.ledger.take()
+        try:
+            await asyncio.sleep(self.delay)
+        except BaseException:
+            if isinstance(answer, Lease):
+                self.settle(answer, Sent.NEVER)
+            raise
+        return answer
+
+
+@dataclass
+class SharedLedger(SlowLedger):
+    """A ledger that another process can close, which this one learns when it asks."""
+
+    delay: float = 0.0
+    closed_until: float = field(default=-math.inf, init=False)
+
+    async def take(self) -> Lease | Wait:
+        if self.closed_until > now():
+            return Wait(self.closed_until - now(), closed=True)
+        return await super().take()
+
+    def close_elsewhere(self, seconds: float) -> None:
+        self.closed_until = now() + seconds
+
+
+async def leased(ledger: Ledger) -> Lease:
+    answer = await ledger.take()
+    assert isinstance(answer, Lease)
+    return answer
+
+
+async def refused(ledger: Ledger) -> Wait:
+    answer = await ledger.take()
+    assert isinstance(answer, Wait)
+    return answer
+
+
+async def all_there_are(ledger: Ledger, most: int = 100) -> list[Lease]:
+    """Everything that can be had just now."""
+    leases: list[Lease] = []
+    while len(leases) < most and isinstance(answer := await ledger.take(), Lease):
+        leases.append(answer)
+    return leases
+
+
+async def patiently(ledger: Ledger) -> Lease:
+    """Ask again as told; and once in a while, where nobody could tell."""
+    while True:
+        answer = await ledger.take()
+        if isinstance(answer, Lease):
+            return answer
+        await asyncio.sleep(max(min(answer.seconds, 1.0), A_MOMENT))
+
+
+async def close_ledger(ledger: Ledger, seconds: float) -> None:
+    """As a 429 does: by the request that met it, before it is over."""
+    lease = await leased(ledger)
+    ledger.close_for(seconds, lease)
+    ledger.settle(lease, Sent.ANSWERED)
+
+
+# -- gates
+
+either_ledger = pytest.mark.parametrize("delay", [None, 0.1], ids=["memory", "slow"])
+
+
+class EndedError(LuccaError):
+    """What an owner is ended with."""
+
+
+def make_gate(
+    limit: RateLimit | None = None,
+    *,
+    concurrency: int = 100,
+    delay: float | None = None,
+    ledger: Ledger | None = None,
+) -> Gate:
+    """A gate with the ledger given, or one in memory: that answers at once, or after a delay."""
+    if ledger is None:
+        ledger = in_memory(limit) if delay is None else SlowLedger(in_memory(limit), delay)
+    loop = asyncio.get_running_loop()
+    return Gate(ledger, limit, concurrency=concurrency, loop=loop)
+
+
+async def admit(gate: Gate, owner: Owner | None = None, *, patience: float = math.inf) -> Admission:
+    return await gate.admit(gate.place(owner or Owner(), patience))
+
+
+def leave(admission: Admission, sent: Sent = Sent.ANSWERED) -> None:
+    with admission:
+        admission.sent = sent
+
+
+async def queue(
+    gate: Gate, owner: Owner | None = None, *, patience: float = math.inf
+) -> asyncio.Task[Admission]:
+    """One more call that waits, and has got as far as it can."""
+    place = gate.place(owner or Owner(), patience)
+    waiting = asyncio.create_task(gate.admit(place))
+    await asyncio.sleep(0)
+    return waiting
+
+
+def close(gate: Gate, admission: Admission, seconds: float, *, asked: bool = True) -> None:
+    """As a 429 does: by the request that met it, before its place is given back."""
+    with admission:
+        admission.sent = Sent.ANSWERED
+        admission.close_for(seconds, asked=asked)
+
+
+def entries(gate: Gate) -> list[Place]:
+    return list(gate._queue)
+
+
+def has_timer(gate: Gate) -> bool:
+    return gate._timer is not None
+
+
+async def assert_idle(gate: Gate) -> None:
+    """Nothing waits, nothing is held, no timer runs: the next call is admitted at once."""
+    assert entries(gate) == []
+    assert not has_timer(gate)
+    assert gate._resting == set()
+    budget = gate.budget()
+    assert (budget.waiting, budget.in_flight) == (0, 0)
+    before = now()
+    leave(await admit(gate), Sent.NEVER)
+    # A slow ledger takes its time, and no longer.
+    assert now() - before <= getattr(gate._ledger, "delay", 0.0) + A_MOMENT

@@ -1,0 +1,138 @@
+"""What can be seen of a gate: its budget, how long an owner has waited, and one line in the log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import attrs
+import pytest
+
+from lucca_training_async import RateLimit
+from lucca_training_async._budget import Budget, Owner
+
+from .gates import admit, close, either_ledger, leave, make_gate, now, queue
+from .gates import nobody_waits_for_ever as nobody_waits_for_ever
+
+
+async def test_the_budget_without_asking_anybody() -> None:
+    gate = make_gate(RateLimit(2, 60.0))
+    assert gate.budget() == Budget(2) == Budget(2, 0, 0.0, 0.0, 0, 0)
+    first = await admit(gate)
+    assert gate.budget() == Budget(2, 1, 0.0, 0.0, 0, 1)
+    second = await admit(gate)
+    waiter = await queue(gate)
+    assert gate.budget() == Budget(2, 2, None, 0.0, 1, 2)
+    leave(first)
+    await asyncio.sleep(15)
+    assert gate.budget() == Budget(2, 2, 45.0, 0.0, 1, 1)
+    assert repr(gate) == "<Gate: 2 of 2 in use, 1 waiting, 1 in flight, next slot in 45.0 s>"
+    close(gate, second, 100)
+    assert gate.budget() == Budget(2, 2, 100.0, 100.0, 1, 0)
+    assert repr(gate) == "<Gate: 2 of 2 in use, 1 waiting, 0 in flight, closed for 100.0 s>"
+    leave(await waiter)
+    assert now() == 115
+
+
+async def test_a_free_slot_is_none_while_no_more_may_be_under_way() -> None:
+    gate = make_gate(RateLimit(5, 60.0), concurrency=1)
+    held = await admit(gate)
+    assert gate.budget() == Budget(5, 1, None, 0.0, 0, 1)
+    leave(held)
+    assert gate.budget().next_slot_in == 0
+
+
+def test_a_budget_is_a_frozen_view() -> None:
+    budget = Budget(50)
+    assert str(budget) == "0 of 50 in use, 0 waiting, 0 in flight"
+    assert str(Budget(None, 3, None, 0.0, 2, 3)) == "no limit, 2 waiting, 3 in flight"
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        budget.in_use = 1  # type: ignore[misc]
+
+
+@either_ledger
+async def test_waits_at_the_same_time_are_counted_once(delay: float | None) -> None:
+    gate, owner = make_gate(concurrency=1, delay=delay), Owner()
+
+    async def hold(start: float, seconds: float) -> None:
+        await asyncio.sleep(start)
+        with await admit(gate):  # of somebody else
+            await asyncio.sleep(seconds)
+
+    async def wait(start: float) -> None:
+        await asyncio.sleep(start)
+        leave(await admit(gate, owner))
+
+    async def check_while_waiting() -> None:
+        await asyncio.sleep(6)
+        assert owner.waited(now()) == pytest.approx(5, abs=0.5)
+
+    # One waits from 1 to 8, the other from 2 to 8, a third from 21 to 23.
+    await asyncio.gather(hold(0, 8), hold(20, 3), wait(1), wait(2), wait(21), check_while_waiting())
+    assert owner.waited(now()) == pytest.approx(7 + 2, abs=1)
+    await asyncio.sleep(100)
+    assert owner.waited(now()) == pytest.approx(7 + 2, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("period", "calls", "lines"),
+    [
+        (10.0, 2, []),
+        (11.0, 2, ["waiting for the request budget for 11 s"]),
+        # A bulk run has one a minute, and whoever reads the log knows after the first.
+        (11.0, 9, ["waiting for the request budget for 11 s"]),
+    ],
+)
+async def test_a_wait_worth_telling_is_told_once_and_at_its_start(
+    period: float, calls: int, lines: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    gate, bulk = make_gate(RateLimit(1, period)), Owner()
+
+    async def request() -> None:
+        leave(await admit(gate, bulk))
+
+    tasks = [asyncio.create_task(request()) for _ in range(calls)]
+    await asyncio.sleep(1)
+    assert caplog.messages == lines
+    await asyncio.gather(*tasks)
+    assert now() == (calls - 1) * period
+    assert caplog.messages == lines
+
+
+async def test_every_owner_is_told_of_its_own_wait(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    gate = make_gate()
+    close(gate, await admit(gate), 30)
+    for waiter in [await queue(gate), await queue(gate)]:
+        leave(await waiter)
+    assert caplog.messages == ["paused by a 429 for 30 s"] * 2
+
+
+@pytest.mark.parametrize(("held", "told"), [(10.0, False), (10.5, True)])
+async def test_a_wait_of_unknown_length_is_told_when_it_is_over(
+    held: float, told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    gate = make_gate(concurrency=1)
+    holder = await admit(gate)
+    waiter = await queue(gate)
+    await asyncio.sleep(held)
+    assert caplog.messages == []
+    leave(holder)
+    await waiter
+    assert len(caplog.messages) == told
+    assert all("waited for its turn for 10 s" in line for line in caplog.messages)
+
+
+async def test_a_wait_in_two_turns_is_one_wait(caplog: pytest.LogCaptureFixture) -> None:
+    """First for a place, then for a slot: neither is long, both together are."""
+    caplog.set_level(logging.INFO)
+    gate = make_gate(RateLimit(1, 9.0), concurrency=1)
+    holder = await admit(gate)
+    waiter = await queue(gate)
+    await asyncio.sleep(8)
+    leave(holder)
+    await waiter
+    assert now() == 17
+    assert caplog.messages == ["a request has waited for its turn for 17 s"]
