@@ -35,14 +35,15 @@ def is_int(value: object) -> TypeGuard[int]:
 def positive_int(owner: object, attribute: Attribute[Any], value: object) -> None:
     if not is_int(value) or value < 1:
         raise ConfigurationError(
-            f"{_name(owner, attribute)} must be an int of at least 1, not {value!r}"
+            f"{_name(owner, attribute)} must be an int of at least 1, not {_told(value)}"
         )
 
 
 def positive_seconds(owner: object, attribute: Attribute[Any], value: object) -> None:
     if not _is_finite_number(value) or value <= 0:
         raise ConfigurationError(
-            f"{_name(owner, attribute)} must be a positive, finite number of seconds, not {value!r}"
+            f"{_name(owner, attribute)} must be a positive, finite number of seconds, "
+            f"not {_told(value)}"
         )
 
 
@@ -50,7 +51,7 @@ def non_negative_seconds(owner: object, attribute: Attribute[Any], value: object
     if not _is_finite_number(value) or value < 0:
         raise ConfigurationError(
             f"{_name(owner, attribute)} must be a finite number of seconds, 0 or more, "
-            f"not {value!r}"
+            f"not {_told(value)}"
         )
 
 
@@ -77,6 +78,16 @@ def _is_finite_number(value: object) -> TypeGuard[float]:
         return (is_int(value) or isinstance(value, float)) and math.isfinite(value)
     except OverflowError:  # an int beyond any float
         return False
+
+
+def _told(value: object) -> str:
+    """A number as it is; of anything else, which may hold a secret, the type."""
+    if value is not None and not isinstance(value, (int, float)):
+        return f"a {type(value).__name__}"
+    try:
+        return repr(value)
+    except ValueError:  # an int of more digits than Python prints
+        return "a huge int"
 
 
 def _name(owner: object, attribute: Attribute[Any]) -> str:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterator
+from itertools import groupby
+
+import attrs
 
 _REPLACEMENT = "[api key]"
 _PREFIX = "luccaapplication="
 # Shorter runs of a key's characters are found in texts that have nothing to do with it.
 _SHORTEST_RUN = 8
 _SHORTEST_END = 4
-_MOST_PASSES = 3
+_MOST_PASSES = 4
 _ESCAPE = re.compile(
     r"\\u([0-9a-f]{4})|\\x([0-9a-f]{2})|%([0-9a-f]{2})"
     r"|(&(?:#[0-9]{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,8});)|\\(.)",
@@ -27,86 +31,85 @@ class Redactor:
     """
 
     def __init__(self, secret: str) -> None:
-        self._secret = secret.lower() if len(secret) >= _SHORTEST_RUN else ""
+        # What looks like an escape in a secret may be undone on its way, or not.
+        forms = {plain.text for plain in _levels(secret)}
+        self._forms = [form for form in forms if len(form) >= _SHORTEST_RUN]
         self._runs = frozenset(
-            self._secret[start : start + _SHORTEST_RUN]
-            for start in range(len(self._secret) - _SHORTEST_RUN + 1)
+            form[start : start + _SHORTEST_RUN]
+            for form in self._forms
+            for start in range(len(form) - _SHORTEST_RUN + 1)
         )
 
     def __call__(self, text: str) -> str:
-        plain = _Plain(text)
-        header = plain.text.find(_PREFIX)
-        if header >= 0:
-            # Where nothing of it is left, there was nothing to cut.
-            end = plain.spans[header + len(_PREFIX) - 1][1]
-            rest = _REPLACEMENT if text[end:].strip() else ""
-            return self(text[: plain.spans[header][0]]) + text[plain.spans[header][0] : end] + rest
-        cut: list[str] = []
-        kept_from = 0
-        for first, last in self._found(plain.text):
-            start, end = plain.spans[first][0], plain.spans[last][1]
-            cut += [text[kept_from:start], _REPLACEMENT]
-            kept_from = end
-        return "".join([*cut, text[kept_from:]])
+        is_cut = bytearray(len(text))
+        for plain in _levels(text):
+            for first, last in self._found(plain.text):
+                start, end = plain.spans[first][0], plain.spans[last][1]
+                is_cut[start:end] = b"\1" * (end - start)
+            header = plain.text.find(_PREFIX)
+            if header >= 0:
+                end = plain.spans[header + len(_PREFIX) - 1][1]
+                if text[end:].strip():
+                    is_cut[end:] = b"\1" * (len(text) - end)
+        if not any(is_cut):
+            return text
+        pieces: list[str] = []
+        for cut, group in groupby(range(len(text)), key=is_cut.__getitem__):
+            pieces.append(_REPLACEMENT if cut else "".join(text[at] for at in group))
+        return "".join(pieces)
 
-    def _found(self, text: str) -> list[tuple[int, int]]:
-        """First and last position of each run, in order, none overlapping another."""
-        found: list[tuple[int, int]] = []
-        if not self._secret:
-            return found
+    def _found(self, text: str) -> Iterator[tuple[int, int]]:
+        """First and last position of each run, and of a beginning at the end."""
         for start in range(len(text) - _SHORTEST_RUN + 1):
             if text[start : start + _SHORTEST_RUN] in self._runs:
-                last = start + _SHORTEST_RUN - 1
-                if found and start <= found[-1][1] + 1:
-                    found[-1] = found[-1][0], last
-                else:
-                    found.append((start, last))
-        for length in range(_SHORTEST_RUN - 1, _SHORTEST_END - 1, -1):
-            start = len(text) - length
-            if text.endswith(self._secret[:length]) and (not found or found[-1][1] < start):
-                found.append((start, len(text) - 1))
-                break
-        return found
+                yield start, start + _SHORTEST_RUN - 1
+        for form in self._forms:
+            for length in range(_SHORTEST_END, min(_SHORTEST_RUN, len(text) + 1)):
+                if text.endswith(form[:length]):
+                    yield len(text) - length, len(text) - 1
 
 
+@attrs.frozen
 class _Plain:
-    """A text without escapes, white space and upper case.
+    """A text without white space and upper case, and perhaps without escapes.
 
     Attributes:
         text: The text.
         spans: For each of its characters, where it begins and ends in the original.
     """
 
-    def __init__(self, original: str) -> None:
-        self.text = original
-        self.spans = [(position, position + 1) for position in range(len(original))]
-        for _ in range(_MOST_PASSES):  # something that was escaped is escaped again on its way
-            if not self._unescape():
-                break
+    text: str
+    spans: list[tuple[int, int]]
+
+
+def _levels(original: str) -> Iterator[_Plain]:
+    """The text as it is, and after each pass over its escapes."""
+    text, spans = original, [(position, position + 1) for position in range(len(original))]
+    for _ in range(_MOST_PASSES):  # something that was escaped is escaped again on its way
         kept = [
             (character.lower(), span)
-            for character, span in zip(self.text, self.spans, strict=True)
+            for character, span in zip(text, spans, strict=True)
             if not character.isspace() and len(character.lower()) == 1
         ]
-        self.text = "".join(character for character, _ in kept)
-        self.spans = [span for _, span in kept]
+        yield _Plain("".join(character for character, _ in kept), [span for _, span in kept])
+        unescaped, spans = _unescaped(text, spans)
+        if unescaped == text:
+            return
+        text = unescaped
 
-    def _unescape(self) -> bool:
-        pieces: list[str] = []
-        spans: list[tuple[int, int]] = []
-        copied_to = 0
-        for match in _ESCAPE.finditer(self.text):
-            meant = _meant(match)
-            start, end = match.span()
-            pieces += [self.text[copied_to:start], meant]
-            spans += self.spans[copied_to:start]
-            spans += [(self.spans[start][0], self.spans[end - 1][1])] * len(meant)
-            copied_to = end
-        if not copied_to:
-            return False
-        self.text = "".join([*pieces, self.text[copied_to:]])
-        self.spans = spans + self.spans[copied_to:]
-        return True
+
+def _unescaped(text: str, spans: list[tuple[int, int]]) -> tuple[str, list[tuple[int, int]]]:
+    pieces: list[str] = []
+    new_spans: list[tuple[int, int]] = []
+    copied_to = 0
+    for match in _ESCAPE.finditer(text):
+        meant = _meant(match)
+        start, end = match.span()
+        pieces += [text[copied_to:start], meant]
+        new_spans += spans[copied_to:start]
+        new_spans += [(spans[start][0], spans[end - 1][1])] * len(meant)
+        copied_to = end
+    return "".join([*pieces, text[copied_to:]]), new_spans + spans[copied_to:]
 
 
 def _meant(match: re.Match[str]) -> str:

@@ -57,6 +57,7 @@ class LuccaTrainingClient:
         return client
 
     @classmethod
+    @forgetting_arguments
     def from_env(cls, **options: Unpack[ClientOptions]) -> Self:
         """A client for the host and the key in ``LUCCA_HOST`` and ``LUCCA_API_KEY``.
 
@@ -68,6 +69,7 @@ class LuccaTrainingClient:
         """
         return cls(_variable(_HOST_VARIABLE), _variable(_API_KEY_VARIABLE), **options)
 
+    @forgetting_arguments
     def with_options(
         self, *, retry: RetryPolicy | None = None, timeouts: Timeouts | None = None
     ) -> Self:
@@ -83,14 +85,12 @@ class LuccaTrainingClient:
         Raises:
             ConfigurationError: A value is of the wrong type.
         """
-        view = type(self).__new__(type(self))
-        view._hang(
-            self._settings.replace(
-                retry=self._settings.retry if retry is None else retry,
-                timeouts=self._settings.timeouts if timeouts is None else timeouts,
-            ),
-            self._link,
+        settings = self._settings.replace(
+            retry=self._settings.retry if retry is None else retry,
+            timeouts=self._settings.timeouts if timeouts is None else timeouts,
         )
+        view = type(self).__new__(type(self))
+        view._hang(settings, self._link)
         return view
 
     @property

@@ -234,6 +234,7 @@ class Settings:
         self.__attrs_init__(host, secret, **options)  # pyright: ignore
         self.base_url  # noqa: B018  # it checks the host
 
+    @forgetting_arguments
     def replace(self, **options: Unpack[ClientOptions]) -> "Settings":
         """The same settings but for these.
 

@@ -78,7 +78,7 @@ async def read_body(pieces: Pieces, encodings: Sequence[str], most: int, into: b
 def _decoder(encoding: str) -> _Inflater:
     if encoding in ("gzip", "x-gzip", "deflate"):
         return _Inflater(encoding)
-    raise UndecodableError(f"the body is encoded in a way that was not asked for ({encoding!r})")
+    raise UndecodableError("the body is encoded in a way that was not asked for")
 
 
 class _Inflater:

@@ -215,12 +215,12 @@ class Caller:
             raise too_large_error(reply, attempts=call.requests, key=self._api_key)
         try:
             return call.read(reply.body)
-        except WireError as error:
-            fault = error
-        if isinstance(fault, WrongIdError):
-            # The answers over these connections are out of step, or a cache is in between.
-            self._session.retire(reply.pool)
-        raise decode_error(reply, fault, attempts=call.requests, key=self._api_key)
+        except WireError as fault:
+            if isinstance(fault, WrongIdError):
+                # The answers over these connections are out of step, or a cache is in between.
+                self._session.retire(reply.pool)
+            error = decode_error(reply, fault, attempts=call.requests, key=self._api_key)
+        raise error
 
     def _pause(self, call: Call[T], admission: Admission, error: RateLimitedError) -> None:
         """Close the gate, before the place is given back, for as long as Lucca asks.
