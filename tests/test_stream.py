@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import itertools
-import warnings
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
@@ -17,16 +14,14 @@ from lucca_training_async import (
     ClientClosedError,
     Failed,
     Found,
-    LuccaTrainingClient,
     Outcome,
-    OutcomeStream,
     Progress,
-    RateLimit,
     Refused,
 )
 from lucca_training_async.sandbox import Fault, Sandbox
 
-from .support import Stage, stage
+from .streams import finish_it, slow_to_close, some_turns
+from .support import stage
 from .test_bulk import workers
 from .test_bulk_ends import assert_nothing_is_kept, at_rest, broken_after
 
@@ -34,20 +29,6 @@ from .test_bulk_ends import assert_nothing_is_kept, at_rest, broken_after
 def id_of(outcome: Outcome) -> int:
     assert not isinstance(outcome, Refused)
     return outcome.id
-
-
-async def slow_to_close(told: list[str]) -> AsyncGenerator[int, None]:
-    try:
-        for value in itertools.count(1):
-            yield value
-    finally:
-        await asyncio.sleep(5)
-        told.append("closed")
-
-
-async def some_turns() -> None:
-    for _ in range(20):
-        await asyncio.sleep(0)
 
 
 async def test_results_stream_as_they_arrive() -> None:
@@ -284,277 +265,6 @@ async def test_closing_the_client_ends_a_stream_whose_source_is_at_rest() -> Non
         assert isinstance(wait.exception(), StopAsyncIteration)
         assert got == {1, 2}
         assert type(stream.stopped) is ClientClosedError
-
-
-# -- left early
-
-
-async def test_a_stream_never_asked_for_anything_starts_nothing() -> None:
-    async with stage() as on:
-        on.trainings.stream(range(1, 1001))
-        async with on.trainings.stream(range(1, 1001)):
-            assert workers() == []
-        assert on.sandbox.arrivals == []
-
-
-async def test_an_error_in_the_body_of_a_stream_leaves_no_task() -> None:
-    async with stage() as on:
-        with pytest.raises(LookupError):
-            async with on.trainings.stream(range(1, 1001)) as stream:
-                async for _ in stream:
-                    raise LookupError
-        assert workers() == []
-
-
-async def test_a_worker_cancelled_by_somebody_else_hangs_no_consumer() -> None:
-    async with stage(Sandbox(rate_limit=None, downlink=lambda: 1.0)) as on:
-        asyncio.get_running_loop().call_later(2.5, lambda: workers()[3].cancel())
-        with pytest.raises(asyncio.CancelledError):
-            async for _ in on.trainings.stream(range(1, 101)):
-                pass
-        assert workers() == []
-
-
-async def test_a_forgotten_stream_is_disposed_of() -> None:
-    async with stage() as on:
-        async for _ in on.trainings.stream(range(1, 1001)):
-            assert len(workers()) == 10
-            break
-        await some_turns()
-        assert workers() == []
-        await assert_nothing_is_kept(on)
-
-
-async def test_a_stream_forgotten_in_a_cycle_is_disposed_of_by_the_collector() -> None:
-    class Report:
-        def __init__(self, stream: OutcomeStream) -> None:
-            self.stream = stream
-            self.itself = self
-
-    async with stage() as on:
-        gc.disable()
-        try:
-            report = Report(on.trainings.stream(range(1, 1001)))
-            await anext(report.stream)
-            del report
-            await some_turns()
-            assert len(workers()) == 10
-            gc.collect()
-            await some_turns()
-            assert workers() == []
-        finally:
-            gc.enable()
-        await assert_nothing_is_kept(on)
-
-
-@pytest.mark.real_time
-async def test_a_stream_forgotten_in_another_thread_is_disposed_of() -> None:
-    """The collector runs in whichever thread it likes."""
-    async with stage() as on:
-        box = [on.trainings.stream(range(1, 1001))]
-        await anext(box[0])
-        assert len(workers()) == 10
-        await asyncio.to_thread(box.clear)
-        await some_turns()
-        assert workers() == []
-
-
-async def test_a_stream_that_has_ended_keeps_nothing_once_it_is_gone() -> None:
-    async with stage() as on:
-        stream = on.trainings.stream(range(1, 101))
-        assert len([outcome async for outcome in stream]) == 100
-        del stream
-        await some_turns()
-        async with on.trainings.stream(range(1, 101)) as closed:
-            await anext(closed)
-        del closed
-        await assert_nothing_is_kept(on)
-
-
-held: list[OutcomeStream] = []
-
-
-async def hold_it(stream: OutcomeStream) -> None:
-    held.append(stream)
-    await anext(stream)
-
-
-async def forget_it(stream: OutcomeStream) -> None:
-    async for _ in stream:
-        break
-
-
-async def finish_it(stream: OutcomeStream) -> None:
-    async for _ in stream:
-        pass
-
-
-@pytest.mark.parametrize("use", [hold_it, forget_it, finish_it])
-@pytest.mark.parametrize("closes", [True, False], ids=["client closed", "client left open"])
-@pytest.mark.parametrize("number", [30, 1000])
-def test_a_loop_that_ends_meanwhile_ends_in_peace(
-    use: Callable[[OutcomeStream], Awaitable[None]],
-    closes: bool,
-    number: int,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    async def main() -> None:
-        async with Sandbox(rate_limit=None) as sandbox:
-            client = LuccaTrainingClient(sandbox.url, sandbox.api_key, rate_limit=None)
-            try:
-                await use(client.realized_trainings.stream(asynchronous(number)))
-            finally:
-                if closes:
-                    await client.aclose()
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        asyncio.run(main())
-        held.clear()
-        gc.collect()
-    told = [str(one.message) for one in caught]
-    # A client left open is aiohttp's to complain of, and rightly so.
-    told += [record.getMessage() for record in caplog.records]
-    assert [one for one in told if closes or not one.lower().startswith("unclosed")] == []
-
-
-async def asynchronous(number: int) -> AsyncGenerator[int, None]:
-    for value in range(1, number + 1):
-        await asyncio.sleep(0)
-        yield value
-
-
-# -- the caller's generator
-
-
-async def break_in_a_stream(on: Stage, ids: Any) -> None:
-    async with on.trainings.stream(ids) as stream:
-        async for _ in stream:
-            break
-
-
-async def forget_a_stream(on: Stage, ids: Any) -> None:
-    await forget_it(on.trainings.stream(ids))
-    await asyncio.sleep(10)
-
-
-async def cancel(on: Stage, ids: Any) -> None:
-    bulk = asyncio.create_task(on.trainings.get_many(ids))
-    await asyncio.sleep(0.5)
-    bulk.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await bulk
-
-
-async def fail_in_on_progress(on: Stage, ids: Any) -> None:
-    def fail(_: Progress) -> None:
-        raise LookupError
-
-    with pytest.raises(LookupError):
-        await on.trainings.get_many(ids, on_progress=fail)
-
-
-async def fail_in_on_progress_of_a_stream(on: Stage, ids: Any) -> None:
-    def fail(_: Progress) -> None:
-        raise LookupError
-
-    with pytest.raises(LookupError):
-        await finish_it(on.trainings.stream(ids, on_progress=fail))
-
-
-async def meet_a_401(on: Stage, ids: Any) -> None:
-    on.sandbox.inject_always(Fault.error(401), id=5)
-    result = await on.trainings.get_many(ids)
-    assert type(result.stopped) is AuthenticationError
-
-
-async def meet_a_401_in_a_stream(on: Stage, ids: Any) -> None:
-    on.sandbox.inject_always(Fault.error(401), id=5)
-    await finish_it(on.trainings.stream(ids))
-
-
-async def close_the_client(on: Stage, ids: Any) -> None:
-    bulk = asyncio.create_task(on.trainings.get_many(ids))
-    await asyncio.sleep(0.5)
-    await on.client.aclose()
-    await bulk
-
-
-ENDINGS = [
-    break_in_a_stream,
-    forget_a_stream,
-    cancel,
-    fail_in_on_progress,
-    fail_in_on_progress_of_a_stream,
-    meet_a_401,
-    meet_a_401_in_a_stream,
-    close_the_client,
-]
-
-
-@pytest.mark.parametrize("end", ENDINGS)
-@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
-async def test_a_generator_is_closed_when_its_run_ends_early(
-    end: Callable[[Stage, Any], Awaitable[None]], is_async: bool
-) -> None:
-    told: list[str] = []
-
-    def plain() -> Iterator[int]:
-        try:
-            yield from itertools.count(1)
-        finally:
-            told.append("closed")
-
-    ids = slow_to_close(told) if is_async else plain()  # held here: nobody disposes of it
-    async with stage(rate_limit=RateLimit(20, 60.0)) as on:
-        await end(on, ids)
-        assert told == ["closed"]
-    del ids
-
-
-class OwnFile:
-    """An iterator that has a ``close``, which is its owner's to call."""
-
-    def __init__(self) -> None:
-        self.closed = False
-        self._ids = itertools.count(1)
-
-    def __iter__(self) -> Iterator[int]:
-        return self
-
-    def __next__(self) -> int:
-        return next(self._ids)
-
-    def close(self) -> None:
-        self.closed = True
-
-
-class OwnCursor:
-    def __init__(self) -> None:
-        self.closed = False
-        self._ids = itertools.count(1)
-
-    def __aiter__(self) -> AsyncIterator[int]:
-        return self
-
-    async def __anext__(self) -> int:
-        return next(self._ids)
-
-    async def aclose(self) -> None:
-        self.closed = True
-
-    close = aclose
-
-
-@pytest.mark.parametrize("end", ENDINGS)
-@pytest.mark.parametrize("kind", [OwnFile, OwnCursor])
-async def test_what_is_no_generator_is_not_closed(
-    end: Callable[[Stage, Any], Awaitable[None]], kind: type[OwnFile | OwnCursor]
-) -> None:
-    own = kind()
-    async with stage(rate_limit=RateLimit(20, 60.0)) as on:
-        await end(on, own)
-    assert not own.closed
 
 
 @pytest.mark.parametrize("kind", [Found, Failed])
