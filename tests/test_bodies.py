@@ -76,6 +76,11 @@ UNREADABLE: dict[str, Broken] = {
         lambda status, headers: chunked(PROBLEM, status=status, headers=headers)[:-5]
     ),
     "broken chunk": broken_chunk,
+    "broken chunk at once": written(
+        lambda status, headers: answer(
+            b"zz\r\n{}\r\n", status, "Transfer-Encoding: chunked", *headers, length=None
+        )
+    ),
     "stalled": written(
         lambda status, headers: answer(PROBLEM[:9], status, *headers, length=1000), keep=True
     ),
@@ -110,7 +115,7 @@ CLASSES: dict[str, type[ResponseError]] = {
     "418 Teapot": ResponseError,
 }
 KINDS = pytest.mark.parametrize("kind", UNREADABLE)
-SESSIONS = pytest.mark.parametrize("given", [None], ids=["own session"])
+SESSIONS = pytest.mark.parametrize("given", [None, {}], ids=["own session", "given session"])
 
 
 @SESSIONS
@@ -272,6 +277,8 @@ PAST = "Wed, 25 Nov 2026 11:00:00 GMT"
         ([f"{OLD_DATES}, 4"], 90),
         ([f"4,{ASCTIME}"], 45),
         (["4", "soon"], 4),
+        (["soon, 4"], 4),
+        (["soon", "4"], 4),
         (["-1, 4"], 4),
         (["4, 1e9"], 4),
         (["4, inf, nan, 0x10, ٣, 5s"], 4),

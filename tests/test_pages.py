@@ -92,6 +92,9 @@ FAULTS_OF_THE_WAY = {
     "JSON cut off in UTF-8, of unknown length": answer(b'{"id":5,"x":"\xc3', length=None),
     "gzip cut off": answer(GZIPPED[:-20], "200 OK", "Content-Encoding: gzip"),
     "gzip without its end": answer(GZIPPED[:-8], "200 OK", "Content-Encoding: gzip"),
+    "gzip cut off within its head": answer(GZIPPED[:1], "200 OK", "Content-Encoding: gzip"),
+    "gzip cut off before any byte of it": answer(GZIPPED[:12], "200 OK", "Content-Encoding: gzip"),
+    "gzip cut off early, in chunks": chunked(GZIPPED[:40], headers=("Content-Encoding: gzip",)),
     "gzip cut off in chunks": chunked(GZIPPED[:-20], headers=("Content-Encoding: gzip",)),
     "gzip of unknown length, cut off": answer(
         GZIPPED[:40], "200 OK", "Content-Encoding: gzip", length=None

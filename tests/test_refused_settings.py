@@ -144,12 +144,18 @@ def test_a_wrong_option(name: str, value: object, refused: Callable[..., str]) -
 
 
 @pytest.mark.parametrize("value", [KEY, Hostile()])
-@pytest.mark.parametrize(
-    "name", ["session", "timeouts", "retry", "rate_limit", "allow_any_host", "trust_env"]
-)
-def test_the_key_in_the_place_of_an_option(name: str, value: object) -> None:
-    for make in makers(HOST, KEY, {name: value}).values():
-        assert name in check(make)
+@pytest.mark.parametrize("name", ClientOptions.__annotations__)
+def test_the_key_in_the_place_of_an_option(
+    name: str, value: object, refused: Callable[..., str]
+) -> None:
+    assert name in refused(**{name: value})
+
+
+@pytest.mark.parametrize("value", [KEY, Hostile(), [KEY]])
+def test_the_key_in_the_place_of_a_number(value: Any) -> None:
+    for cls in (Timeouts, RetryPolicy, RateLimit):
+        for name in (name for name in cls.__annotations__ if name != "wait"):
+            assert name in check(lambda cls=cls, name=name: cls(**{name: value}))  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
@@ -243,6 +249,11 @@ def test_too_few_or_too_many_arguments(call: Make) -> None:
 def test_a_wrong_change_of_good_settings(name: str, value: object) -> None:
     settings = untyped_settings(HOST, KEY)
     assert name in check(lambda: settings.replace(**{name: value}))
+    check(lambda: settings.replace(**{name: KEY}))
+    if name in ("retry", "timeouts") and value is not None:
+        client: Any = LuccaTrainingClient.from_settings(settings)
+        assert name in check(lambda: client.with_options(**{name: value}))
+        check(lambda: client.with_options(**{name: KEY}))
 
 
 def test_the_refusal_still_tells_where_it_was_raised() -> None:

@@ -199,7 +199,7 @@ class Caller:
                 self._link.tell_deprecation(call.url, notice)
             return reply
         raise LuccaConnectionError(
-            f"not sent: the pool of the given session had no free connection within "
+            f"not sent: the pool of the given session had no connection free within "
             f"{self._limits.timeouts.pool:g} s (Timeouts.pool) [{call.url}]",
             url=str(call.url),
             attempts=call.requests,

@@ -167,6 +167,7 @@ def _seconds(seconds: float | None) -> str:
 
 def unused_proxy(url: URL) -> str | None:
     """The environment variable that names a proxy for this URL, or None; never its value."""
+    proxies = urllib.request.getproxies_environment()
     if url.host is None or urllib.request.proxy_bypass(url.host):
         return None
-    return f"{url.scheme.upper()}_PROXY" if url.scheme in urllib.request.getproxies() else None
+    return f"{url.scheme.upper()}_PROXY" if url.scheme in proxies else None
