@@ -25,6 +25,7 @@ from lucca_training_async import (
     PermissionDeniedError,
     RateLimit,
     UsageError,
+    __version__,
 )
 from lucca_training_async.sandbox import Fault, Sandbox
 from lucca_training_async.sandbox.data import realized_training
@@ -321,3 +322,49 @@ def test_two_clients_in_two_loops_one_after_the_other() -> None:
             return len((await on.trainings.get_many(range(1, 21))).items)
 
     assert [run(main()), run(main())] == [20, 20]
+
+
+async def test_the_clients_own_session_keeps_no_cookies() -> None:
+    """A cookie would tie the client to one of Lucca's machines, or to somebody's session."""
+    sent: list[str | None] = []
+
+    async def set_cookie(request: web.Request, normal: web.Response) -> web.StreamResponse:
+        sent.append(request.headers.get("Cookie"))
+        normal.set_cookie("sticky", "node-7")
+        return normal
+
+    async with stage() as on:
+        on.sandbox.inject(*[Fault("cookie", set_cookie)] * 3)
+        await on.trainings.get_many([1, 2, 3])
+        await on.trainings.get(4)
+    assert sent == [None] * 3
+
+
+async def test_a_given_session_closed_while_a_call_waits_sends_nothing_more() -> None:
+    session = aiohttp.ClientSession()
+    async with stage(session=session, rate_limit=RateLimit(1, 60.0)) as on:
+        await on.trainings.get(1)
+        waiting = asyncio.create_task(on.trainings.get(2))
+        bulk = asyncio.create_task(on.trainings.get_many([3, 4]))
+        await asyncio.sleep(1)
+        await session.close()
+        with pytest.raises(UsageError, match="aiohttp session given to this client is closed"):
+            await waiting
+        assert {type(error) for error in (await bulk).failures.values()} == {UsageError}
+        assert on.ids == ["1"]
+        # What was never sent has taken nothing of the budget.
+        assert on.client.budget.in_use <= 1
+        assert asyncio.get_running_loop().time() == 60
+
+
+async def test_the_user_agent_names_both_versions() -> None:
+    async with stage() as on:
+        seen: list[str] = []
+
+        async def look(request: web.Request, normal: web.Response) -> web.StreamResponse:
+            seen.append(request.headers["User-Agent"])
+            return normal
+
+        on.sandbox.inject(Fault("look", look))
+        await on.trainings.get(5)
+    assert seen == [f"lucca-training-async/{__version__} aiohttp/{aiohttp.__version__}"]
