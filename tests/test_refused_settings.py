@@ -151,11 +151,13 @@ def test_the_key_in_the_place_of_an_option(
     assert name in refused(**{name: value})
 
 
+@pytest.mark.parametrize("cls", [Timeouts, RetryPolicy, RateLimit])
 @pytest.mark.parametrize("value", [KEY, Hostile(), [KEY]])
-def test_the_key_in_the_place_of_a_number(value: Any) -> None:
-    for cls in (Timeouts, RetryPolicy, RateLimit):
-        for name in (name for name in cls.__annotations__ if name != "wait"):
-            assert name in check(lambda cls=cls, name=name: cls(**{name: value}))  # type: ignore[misc]
+def test_what_is_no_number_is_not_repeated(value: object, cls: Any) -> None:
+    for name in cls.__annotations__:
+        with pytest.raises(ConfigurationError, match=name) as caught:
+            cls(**{name: value})
+        assert KEY not in f"{caught.value} {vars(caught.value)}"
 
 
 @pytest.mark.parametrize(
