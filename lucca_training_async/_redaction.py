@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 import re
+import sys
+import unicodedata
 from collections.abc import Iterator
 from itertools import groupby
 
@@ -15,10 +17,17 @@ _PREFIX = "luccaapplication="
 _SHORTEST_RUN = 8
 _SHORTEST_END = 4
 _MOST_PASSES = 4
+# Those of JSON, JavaScript and Python, of URLs, of HTML.
 _ESCAPE = re.compile(
-    r"\\u([0-9a-f]{4})|\\x([0-9a-f]{2})|%([0-9a-f]{2})"
-    r"|(&(?:#[0-9]{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,8});)|\\(.)",
+    r"\\u([0-9a-f]{4})|\\u\{([0-9a-f]{1,8})\}|\\U([0-9a-f]{8})|\\x([0-9a-f]{2})"
+    r"|%u([0-9a-f]{4})|%([0-9a-f]{2})|&#x0*([0-9a-f]{1,6})(?![0-9a-f]);?"
+    r"|\\([0-3][0-7]{2})|&#0*([0-9]{1,7})(?![0-9]);?|(&[a-z]{2,8};)|\\(.)",
     re.IGNORECASE | re.DOTALL,
+)
+_HEXADECIMAL, _OCTAL, _DECIMAL, _NAMED, _ITSELF = range(1, 8), 8, 9, 10, 11
+_CUT_ESCAPE = re.compile(
+    r"(?:\\(?:u[0-9a-f{]{0,8}|x[0-9a-f]?|[0-7]{0,2})|%u?[0-9a-f]{0,3}|&(?:#x?[0-9a-f]*|[a-z]{0,8}))\Z",
+    re.IGNORECASE,
 )
 
 
@@ -63,10 +72,12 @@ class Redactor:
         for start in range(len(text) - _SHORTEST_RUN + 1):
             if text[start : start + _SHORTEST_RUN] in self._runs:
                 yield start, start + _SHORTEST_RUN - 1
-        for form in self._forms:
-            for length in range(_SHORTEST_END, min(_SHORTEST_RUN, len(text) + 1)):
-                if text.endswith(form[:length]):
-                    yield len(text) - length, len(text) - 1
+        # The text may have been cut in the midst of an escape.
+        for whole in {text, _CUT_ESCAPE.sub("", text)}:
+            for form in self._forms:
+                for length in range(_SHORTEST_END, min(_SHORTEST_RUN, len(whole) + 1)):
+                    if whole.endswith(form[:length]):
+                        yield len(whole) - length, len(text) - 1
 
 
 @attrs.frozen
@@ -87,9 +98,9 @@ def _levels(original: str) -> Iterator[_Plain]:
     text, spans = original, [(position, position + 1) for position in range(len(original))]
     for _ in range(_MOST_PASSES):  # something that was escaped is escaped again on its way
         kept = [
-            (character.lower(), span)
+            (plain, span)
             for character, span in zip(text, spans, strict=True)
-            if not character.isspace() and len(character.lower()) == 1
+            if (plain := _plain(character))
         ]
         yield _Plain("".join(character for character, _ in kept), [span for _, span in kept])
         unescaped, spans = _unescaped(text, spans)
@@ -112,8 +123,18 @@ def _unescaped(text: str, spans: list[tuple[int, int]]) -> tuple[str, list[tuple
     return "".join([*pieces, text[copied_to:]]), new_spans + spans[copied_to:]
 
 
+def _plain(character: str) -> str:
+    """One lower-case character without a width of its own, or none for what nobody sees."""
+    if character.isascii():
+        return character.lower() if character.isprintable() and character != " " else ""
+    plain = unicodedata.normalize("NFKC", character).lower()
+    return plain if len(plain) == 1 and plain.isprintable() and not plain.isspace() else ""
+
+
 def _meant(match: re.Match[str]) -> str:
-    code = match[1] or match[2] or match[3]
-    if code:
-        return chr(int(code, 16))
-    return html.unescape(match[4]) if match[4] else match[5]
+    code = next((match[group] for group in _HEXADECIMAL if match[group]), "")
+    if code or match[_OCTAL] or match[_DECIMAL]:
+        base = 16 if code else 8 if match[_OCTAL] else 10
+        number = int(code or match[_OCTAL] or match[_DECIMAL], base)
+        return chr(number) if number <= sys.maxunicode else ""
+    return html.unescape(match[_NAMED]) if match[_NAMED] else match[_ITSELF]

@@ -18,6 +18,7 @@ import attrs
 
 # Lucca documents 408, 429, 500 and 503; the other 5xx come from gateways in front of it.
 _TRANSIENT_STATUSES = frozenset({408, 429})
+_MOST_TOLD = 500
 
 
 @attrs.frozen(kw_only=True)
@@ -54,7 +55,8 @@ class ProblemDetails:
         for field, messages in self.errors.items():
             told = " ".join(messages)
             parts.append(f"{field}: {told}" if field else told)
-        return " - ".join(parts)
+        line = " - ".join(parts)
+        return line if len(line) <= _MOST_TOLD else f"{line[: _MOST_TOLD - 1]}…"
 
 
 class LuccaError(Exception):

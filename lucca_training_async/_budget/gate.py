@@ -127,8 +127,16 @@ class Gate:
 
     def close(self, error: Callable[[], LuccaError]) -> None:
         """End every owner, each with an error of its own."""
-        for owner in list(self._owners):
-            self.abandon(owner, error())
+        # In one pass over the queue, however many they are.
+        ended = [owner for owner in self._owners if owner.ended is None]
+        for owner in ended:
+            owner.ended = error()
+        for place in [*self._queue, *self._resting]:
+            place.wake(place.owner.ended)
+        self._queue.clear()
+        self._advance()
+        for owner in ended:
+            owner.on_end()
 
     async def aclose(self) -> None:
         await self._ledger.aclose()

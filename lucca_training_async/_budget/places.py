@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from collections.abc import Callable
 
 import attrs
 
@@ -23,6 +24,7 @@ class Owner:
         ended: Why nothing more is sent for it, or None.
         requests: Requests sent so far.
         retries: How many of them were not the first of their call.
+        other_waits: What ends the waits that are not at the gate, for a connection say.
     """
 
     fatal: tuple[type[LuccaError], ...] = ()
@@ -31,6 +33,7 @@ class Owner:
         self.ended: LuccaError | None = None
         self.requests = 0
         self.retries = 0
+        self.other_waits: set[Callable[[], object]] = set()
         self._waited = 0.0
         self._waiting = 0
         self._waiting_since = 0.0
@@ -58,6 +61,8 @@ class Owner:
 
     def on_end(self) -> None:
         """Called once, when ``ended`` has been set."""
+        for end_wait in list(self.other_waits):
+            end_wait()
 
 
 @attrs.define(eq=False, order=False)

@@ -184,6 +184,7 @@ class BulkRun(Owner):
 
         Its ids have an outcome each, which costs nothing.
         """
+        super().on_end()
         if self.total is not None and not self.source.waits:
             return
         self.source.exhausted = True

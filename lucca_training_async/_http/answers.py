@@ -124,7 +124,7 @@ def response_error(reply: Reply, *, attempts: int, key: ApiKey) -> ResponseError
         location = quoted(reply.headers["Location"], key)
         message += f": a redirect to {location!r}, and redirects are not followed"
     elif problem is not None and str(problem):
-        message += f": {shortened(str(problem), _MESSAGE_CHARACTERS)}"
+        message += f": {problem}"
     elif reply.body:
         message += f": {excerpt(reply.body, key)}"
     message += f" [{reply.url}]"

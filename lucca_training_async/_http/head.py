@@ -50,11 +50,13 @@ class RememberingConnector(aiohttp.TCPConnector):
 
 def head_of(beginning: bytes) -> tuple[int, CIMultiDict[str]] | None:
     """Status and headers of an answer, if it begins with a whole head."""
-    head, end, _ = beginning.partition(b"\r\n\r\n")
+    head, end, rest = beginning.partition(b"\r\n\r\n")
     line, _, fields = head.partition(b"\r\n")
     status = _STATUS_LINE.fullmatch(line)
     if not end or status is None:
         return None
+    if status[1].startswith(b"1") and rest:  # an interim answer; the one that counts follows
+        return head_of(rest)
     try:
         headers = parse_headers(BytesIO(fields + b"\r\n\r\n"))
     except HTTPException:  # too many of them, or a line too long

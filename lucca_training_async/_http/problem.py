@@ -20,6 +20,7 @@ _KNOWN = frozenset(
     {"type", "title", "status", "detail", "instance", "errors", "traceid", "message"}
 )
 _SECRETIVE = "stacktrace"
+_MOST_ERRORS = 100
 _MOST_EXTENSIONS = 50
 # Each is looked through for the key, on the event loop.
 _MOST_TEXTS = 200
@@ -105,10 +106,10 @@ def _described(item: dict[str, object], quote: Quote) -> Iterator[tuple[str, str
 
 
 def _grouped(pairs: Iterator[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
-    grouped: dict[str, tuple[str, ...]] = {}
-    for field, message in pairs:
-        grouped[field] = (*grouped.get(field, ()), message)
-    return grouped
+    grouped: dict[str, list[str]] = {}
+    for field, message in islice(pairs, _MOST_ERRORS):
+        grouped.setdefault(field, []).append(message)
+    return {field: tuple(messages) for field, messages in grouped.items()}
 
 
 def _extensions(data: dict[str, Any], quote: Quote) -> dict[str, Any]:
