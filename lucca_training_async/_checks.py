@@ -102,19 +102,17 @@ def base_url(host: object, *, allow_any_host: bool = False) -> URL:
         allow_any_host: Accept a host outside the patterns Lucca documents.
 
     Raises:
-        ConfigurationError: The host can't be used. The message repeats the input only
-            once it is known to hold no user info and no query.
+        ConfigurationError: The host can't be used. The message doesn't repeat it.
     """
     if not isinstance(host, str):
         raise ConfigurationError(f"the host must be a str, not {type(host).__name__}")
     text = host.strip()
     if not text:
         raise ConfigurationError("the host is empty")
-    try:
-        url = URL(text if "://" in text else f"https://{text}")
-        name, port = url.raw_host, url.explicit_port
-    except ValueError:
-        raise ConfigurationError("the host is not a valid host or URL") from None
+    url = _parsed(text if "://" in text else f"https://{text}")
+    if url is None:
+        raise ConfigurationError("the host is not a valid host or URL")
+    name, port = url.raw_host, url.explicit_port
     if url.raw_user is not None or url.raw_password is not None:
         raise ConfigurationError("the host must not hold a user name or password")
     if url.raw_path not in ("", "/") or url.raw_query_string or url.raw_fragment:
@@ -128,13 +126,22 @@ def base_url(host: object, *, allow_any_host: bool = False) -> URL:
             f"{url.scheme}:// is refused: but for loopback, the API key travels over https only"
         )
     if not (loopback or allow_any_host or _LUCCA_HOST.fullmatch(name)):
-        # A name without a dot is no host, but perhaps the key: the arguments are swapped.
-        told = repr(name) if "." in name else "this"
+        # It isn't repeated: if the arguments are swapped, it is the key.
         raise ConfigurationError(
-            f"{told} is not a host that Lucca documents (such as 'acme.ilucca.net' or "
+            "this is not a host that Lucca documents (such as 'acme.ilucca.net' or "
             "'acme-trial.sandbox.eu1.luccasoftware.com'); pass allow_any_host=True if it is right"
         )
     return URL.build(scheme=url.scheme, host=name, port=port)
+
+
+def _parsed(text: str) -> URL | None:
+    """The URL; None in place of an exception, whose frames would hold the text."""
+    try:
+        url = URL(text)
+        _ = url.explicit_port
+    except ValueError:
+        return None
+    return url
 
 
 def _is_loopback(name: str) -> bool:

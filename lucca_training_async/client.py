@@ -50,8 +50,15 @@ class LuccaTrainingClient:
         self.realized_trainings = RealizedTrainings(caller)
 
     @classmethod
+    @forgetting_arguments
     def from_settings(cls, settings: Settings) -> Self:
-        """A client of these settings."""
+        """A client of these settings.
+
+        Raises:
+            ConfigurationError: They are no :class:`Settings`.
+        """
+        if not isinstance(settings, Settings):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"settings must be Settings, not {type(settings).__name__}")
         client = cls.__new__(cls)
         client._hang(settings, None)
         return client

@@ -12,7 +12,7 @@ import functools
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from inspect import isasyncgenfunction, isawaitable, iscoroutine, iscoroutinefunction
+from inspect import isasyncgen, isasyncgenfunction, isawaitable, iscoroutine, iscoroutinefunction
 from typing import Any, Literal, Protocol, cast
 
 from .._budget import Gate, Owner, logger
@@ -302,7 +302,7 @@ def _is_async(function: object) -> bool:
 def call_plain(name: str, function: Callable[[Any], object], argument: object) -> None:
     """Call it, and refuse what no look at it beforehand has shown to be async."""
     result = function(argument)
-    if isawaitable(result):
+    if isawaitable(result) or isasyncgen(result):
         if iscoroutine(result):
             result.close()
         raise TypeError(f"{name} must be a plain function; this one gave {type(result).__name__}")

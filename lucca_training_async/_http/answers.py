@@ -33,7 +33,7 @@ _MESSAGE_CHARACTERS = 500
 _MOST_FAULTS_TOLD = 3
 # Lucca's documentation names no request id header: these are the customary ones.
 _REQUEST_ID_HEADERS = ("X-Request-Id", "X-Correlation-Id", "Request-Id", "CF-RAY")
-_STACK_TRACE = re.compile(r"[\"']?stack_?trace.*", re.IGNORECASE | re.DOTALL)
+_STACK_TRACE = re.compile(r"[\"']?stack[^a-z\"]{0,3}trace.*", re.IGNORECASE | re.DOTALL)
 # A date holds a comma of its own.
 _RETRY_AFTER = re.compile(r"\s*(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,[^,]*|[^,]+", re.IGNORECASE)
 # RFC 9110 asks for whole seconds; a fraction is understood too.
@@ -85,7 +85,7 @@ def shortened(text: str, most: int) -> str:
 
 def request_id(reply: Reply, problem: ProblemDetails | None, key: ApiKey) -> str | None:
     """What Lucca's support would ask for: an id from the headers, or the body's trace id."""
-    named = (reply.headers[name] for name in _REQUEST_ID_HEADERS if name in reply.headers)
+    named = (value for name in _REQUEST_ID_HEADERS if (value := reply.headers.get(name)))
     trace_id = None if problem is None else problem.trace_id
     return next((quoted(value, key, _EXCERPT_CHARACTERS) for value in named), trace_id)
 

@@ -17,6 +17,7 @@ MOST_OF_AN_ERROR = 256 * 1024
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 _DEFLATE = -zlib.MAX_WBITS
 _BYTES_OF_FRAME = 2
+_LEAST_ON_THE_WIRE = 1024
 
 
 class BodyTooLargeError(Exception):
@@ -60,6 +61,8 @@ async def read_body(pieces: Pieces, encodings: Sequence[str], most: int, into: b
         UndecodableError: It is not what its headers say.
     """
     decoders = [_decoder(encoding) for encoding in reversed(encodings)]
+    # An encoding adds a little to what can't be compressed; some have no end and hold nothing.
+    most_on_the_wire = 2 * most + _LEAST_ON_THE_WIRE
     wire_bytes = 0
     while not pieces.at_eof():
         piece = await pieces.readany()
@@ -68,7 +71,7 @@ async def read_body(pieces: Pieces, encodings: Sequence[str], most: int, into: b
             piece = decoder.decode(piece, most + 1 - len(into))
         into += piece
         behind = any(decoder.is_behind for decoder in decoders)
-        if behind or len(into) > most or wire_bytes > most:
+        if behind or len(into) > most or wire_bytes > most_on_the_wire:
             del into[most:]
             raise BodyTooLargeError(bytes(into), most)
     if wire_bytes and not all(decoder.is_complete for decoder in decoders):

@@ -34,7 +34,7 @@ from .answers import (
 )
 from .link import Link
 from .retry import backoff_bound, retry_after, retrying
-from .session import NoConnectionError
+from .session import NotSentError
 
 T = TypeVar("T")
 # Lucca's window is a minute: an absurd Retry-After must not disable a client for good.
@@ -183,13 +183,15 @@ class Caller:
         sent_at = call.gate.now()
         call.count(sent_at)
         try:
-            reply = await self._session.get(call.url, self._limits, attempt=call.requests)
+            reply = await self._session.get(
+                call.url, self._limits, call.place.owner, attempt=call.requests
+            )
         except LuccaConnectionError as error:
             if not error.sent:
                 admission.sent = Sent.NEVER
             _log_attempt(call, type(error).__name__, sent_at)
             raise
-        except NoConnectionError:
+        except NotSentError:
             admission.sent = Sent.NEVER
             call.uncount()
         else:
@@ -198,9 +200,11 @@ class Caller:
             if notice := deprecation_notice(reply.headers):
                 self._link.tell_deprecation(call.url, notice)
             return reply
+        if call.place.owner.ended is not None:
+            raise call.place.owner.ended.with_traceback(None)
         raise LuccaConnectionError(
-            f"not sent: the pool of the given session had no connection free within "
-            f"{self._limits.timeouts.pool:g} s (Timeouts.pool) [{call.url}]",
+            "not sent: the pool of the given session had no free connection, and made none, "
+            f"within {self._limits.timeouts.pool:g} s (Timeouts.pool) [{call.url}]",
             url=str(call.url),
             attempts=call.requests,
             transient=False,

@@ -1,13 +1,14 @@
 """The head of an answer whose body has broken aiohttp's parser.
 
 Where both come in one piece, the parser throws the head away with the body: a 401 would look
-like a broken connection. So our own session's connections remember how an answer begins.
+like a broken connection. So a connection is made to remember how an answer begins.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+import weakref
 from functools import partial
 from http.client import HTTPException, parse_headers
 from io import BytesIO
@@ -24,17 +25,29 @@ _SUCCESS_LENGTH = len(_SUCCESS)
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([0-9]{3})(?: [^\r\n]*)?")
 
 
-class RememberingHandler(ResponseHandler):
-    """aiohttp's protocol of a connection, which remembers how the current answer begins."""
+class Memory:
+    """How the current answer over a connection begins, unless it is a success."""
 
-    beginning: bytes = b""
+    def __init__(self) -> None:
+        self.beginning: bytes = b""
 
-    def data_received(self, data: bytes) -> None:
+    def note(self, data: bytes) -> None:
         # Nobody will ask for that of a success.
         if (self.beginning or data)[:_SUCCESS_LENGTH] != _SUCCESS and (
             len(self.beginning) < _MOST_REMEMBERED
         ):
             self.beginning += data
+
+
+class RememberingHandler(ResponseHandler):
+    """aiohttp's protocol of a connection, with a memory."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self.memory = Memory()
+
+    def data_received(self, data: bytes) -> None:
+        self.memory.note(data)
         ResponseHandler.data_received(self, data)
 
 
@@ -43,9 +56,25 @@ class RememberingConnector(aiohttp.TCPConnector):
 
     def __init__(self, *, limit: int) -> None:
         super().__init__(limit=limit)  # pyright: ignore[reportUnknownMemberType]
-        # It has no public way to name the class. Without this attribute, such an answer is
-        # told as one that can't be parsed.
+        # It has no public way to name the class. Without this attribute, they are wrapped.
         self._factory = cast(Any, partial(RememberingHandler, loop=asyncio.get_running_loop()))
+
+
+def memory_of(protocol: Any) -> Memory:
+    """The memory of a connection, which is given one if it has none, as in a given session."""
+    if isinstance(protocol, RememberingHandler):
+        return protocol.memory
+    memory = Memory()
+    receive = cast(Any, type(protocol)).data_received
+    # A connection that held itself would live until the next garbage collection.
+    reference = weakref.ref(protocol)
+
+    def data_received(data: bytes) -> None:
+        memory.note(data)
+        receive(reference(), data)
+
+    protocol.data_received = data_received
+    return memory
 
 
 def head_of(beginning: bytes) -> tuple[int, CIMultiDict[str]] | None:

@@ -19,9 +19,14 @@ from typing import Any, Self
 import aiohttp
 import attrs
 
+from .._budget import Owner
 from ..settings import ApiKey, Timeouts
-from .head import RememberingHandler
+from .head import Memory, memory_of
 from .trouble import RefusedToSendError
+
+# As many idle connections as aiohttp keeps by default.
+_MOST_DEAD_STRANGERS = 100
+NOBODY = Owner()
 
 
 @attrs.define(eq=False)
@@ -32,30 +37,49 @@ class Pool:
         session: The session.
         in_use: How many requests are under way over it.
         is_retired: Whether it is to be closed when there are none.
+        is_shared: Whether the session is a given one, which others may be using.
     """
 
     session: aiohttp.ClientSession
     in_use: int = 0
     is_retired: bool = False
-    # By the identity of their protocols, each for as long as it lives.
-    _used: dict[int, tuple[weakref.ref[Any], Callable[[int], object]]] = attrs.field(
-        factory=dict[int, tuple["weakref.ref[Any]", Callable[[int], object]]], init=False
-    )
+    is_shared: bool = False
+    _known: dict[int, _Connection] = attrs.field(factory=dict[int, "_Connection"], init=False)
 
-    def is_usable(self, connection: Any) -> bool:
-        """Whether a request may be sent over this connection; from now on it has been used.
-
-        A new one may be used whatever comes over it: or a server that hangs up on everybody
-        would be connected to for ever.
-        """
-        protocol = connection.protocol
+    def connection(self, protocol: Any) -> _Connection:
+        """What is known of a connection."""
         number = id(protocol)
-        used = self._used.get(number)
-        if used is not None:
-            return not used[1](0)
-        forget = weakref.ref(protocol, lambda _: self._used.pop(number, None))
-        self._used[number] = forget, _poll_of(protocol.transport)
-        return True
+        known = self._known.get(number)
+        if known is None:
+            forget = weakref.ref(protocol, lambda _: self._known.pop(number, None))
+            known = self._known[number] = _Connection(
+                forget, _poll_of(protocol.transport), memory_of(protocol)
+            )
+        return known
+
+    def distrust(self) -> None:
+        """Send nothing more over the connections there are."""
+        for known in self._known.values():
+            known.is_trusted = False
+
+
+@attrs.define(eq=False)
+class _Connection:
+    """What is known of a connection.
+
+    Attributes:
+        forget: Lets it be forgotten with its protocol.
+        poll: Tells what has come over it.
+        memory: How the answer over it begins.
+        is_trusted: Whether it may be used again.
+        is_ours: Whether a request of ours has gone over it.
+    """
+
+    forget: weakref.ref[Any]
+    poll: Callable[[int], object]
+    memory: Memory
+    is_trusted: bool = True
+    is_ours: bool = False
 
 
 @attrs.frozen
@@ -82,6 +106,10 @@ class Limits:
         )
 
 
+class _EndedError(aiohttp.ClientError):
+    """Its owner has been ended while it waited for a connection."""
+
+
 class _DeadConnectionError(aiohttp.ClientConnectionError):
     """The other side has closed this connection; nothing was written to it."""
 
@@ -94,6 +122,7 @@ class Dispatch:
         pool: What it is sent over.
         key: What it is signed with.
         limits: Its limits.
+        owner: On whose behalf it is sent.
         sent: Whether it may have left.
         limit: In a given session, when it has to be sent; from then on, when it has to be
             answered.
@@ -102,23 +131,28 @@ class Dispatch:
     pool: Pool
     _key: ApiKey
     limits: Limits
+    owner: Owner
     sent: bool = False
     limit: asyncio.Timeout | None = None
-    _protocol: RememberingHandler | None = None
+    _memory: Memory | None = None
+    _dead_strangers: int = 0
 
     @property
     def beginning(self) -> bytes:
         """How its answer begins, as far as that is known."""
-        return b"" if self._protocol is None else self._protocol.beginning
+        return b"" if self._memory is None else self._memory.beginning
 
-    def ran_out_before_sending(self, error: Exception) -> bool:
-        """Whether a given session had no connection in time."""
-        return (
-            isinstance(error, TimeoutError)
-            and not self.sent
-            and self.limit is not None
-            and self.limit.expired()
-        )
+    def end_wait(self) -> None:
+        """Wait no longer for a connection."""
+        if self.limit is not None and not self.sent:
+            self.limit.reschedule(asyncio.get_running_loop().time())
+
+    def was_kept_back(self, error: Exception) -> bool:
+        """Whether it has not been sent, for want of a connection or because its owner ended."""
+        if self.sent:
+            return False
+        limit = self.limit if isinstance(error, TimeoutError) else None
+        return isinstance(error, _EndedError) or (limit is not None and limit.expired())
 
     async def send(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
@@ -159,17 +193,29 @@ class Dispatch:
         """The last moment at which a request can be kept from going out over a connection."""
         if self.sent:
             raise RefusedToSendError
-        if not self.pool.is_usable(connection):
+        if self.owner.ended is not None:
+            raise _EndedError
+        known = self.pool.connection(connection.protocol)
+        if not self._is_usable(known):
             raise _DeadConnectionError
-        self.sent = True
-        protocol = connection.protocol
-        if isinstance(protocol, RememberingHandler):
-            protocol.beginning = b""
-            self._protocol = protocol
+        known.is_ours = self.sent = True
+        self._memory = known.memory
+        self._memory.beginning = b""
         if self.limit is not None:
             total = self.limits.timeouts.total
             now = asyncio.get_running_loop().time()
             self.limit.reschedule(None if total is None else now + total)
+
+    def _is_usable(self, known: _Connection) -> bool:
+        if known.is_ours:
+            return known.is_trusted and not known.poll(0)
+        if not self.pool.is_shared or self._dead_strangers >= _MOST_DEAD_STRANGERS:
+            return True
+        # In a given session it may be new, or have been used by somebody else. A server that
+        # hangs up on everybody must not be connected to for ever.
+        is_dead = bool(known.poll(0))
+        self._dead_strangers += is_dead
+        return not is_dead
 
 
 on_its_way: ContextVar[Dispatch] = ContextVar("on_its_way")

@@ -21,6 +21,7 @@ _KNOWN = frozenset(
 )
 _SECRETIVE = "stacktrace"
 _MOST_ERRORS = 100
+_BEYOND_ANY_STATUS = 1000
 _MOST_EXTENSIONS = 50
 # Each is looked through for the key, on the event loop.
 _MOST_TEXTS = 200
@@ -66,7 +67,7 @@ def _problem(data: dict[str, Any], quote: Quote) -> ProblemDetails | None:
     problem = ProblemDetails(
         type=text("type"),
         title=text("title"),
-        status=status if is_int(status) else None,
+        status=status if is_int(status) and 0 <= status < _BEYOND_ANY_STATUS else None,
         detail=text("detail") or text("message"),
         instance=text("instance"),
         errors=_grouped(_field_errors(members.get("errors"), quote)),
@@ -128,7 +129,7 @@ def _quoted(value: Any, quote: Quote) -> Any:
         return {
             quote(name): _quoted(item, quote)
             for name, item in members
-            if _SECRETIVE not in name.lower()
+            if _SECRETIVE not in "".join(filter(str.isalpha, name.lower()))
         }
     return value
 

@@ -13,13 +13,14 @@ from collections.abc import Awaitable
 import aiohttp
 from yarl import URL
 
+from .._budget import Owner
 from .._version import __version__
 from ..errors import ClientClosedError, LuccaConnectionError, LuccaTimeoutError, UsageError
 from ..settings import Settings, Timeouts
 from .answers import Reply, is_success
 from .body import BodyTooLargeError, UndecodableError, most_of, read_body
 from .head import RememberingConnector, head_of
-from .pool import CheckedRequest, Dispatch, Limits, Pool, broken, on_its_way
+from .pool import NOBODY, CheckedRequest, Dispatch, Limits, Pool, broken, on_its_way
 from .trouble import Trouble, trouble, unused_proxy
 
 USER_AGENT = f"lucca-training-async/{__version__} aiohttp/{aiohttp.__version__}"
@@ -31,8 +32,8 @@ _HEADERS = {
 }
 
 
-class NoConnectionError(Exception):
-    """The pool of a given session had no free connection in time; nothing was sent."""
+class NotSentError(Exception):
+    """The request was kept back, for want of a connection or because its owner has ended."""
 
 
 class Session:
@@ -47,6 +48,7 @@ class Session:
         self._headers = None if settings.session is None else _HEADERS
         self._middlewares: tuple[aiohttp.ClientMiddlewareType, ...] = ()
         self._pool: Pool | None = None
+        self._pools: set[Pool] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
@@ -61,7 +63,7 @@ class Session:
         # Middlewares given with a request replace the session's own; aiohttp has no public
         # way to read them back.
         self._middlewares = tuple(getattr(session, "_middlewares", ()))
-        self._pool = Pool(session)
+        self._pool = Pool(session, is_shared=True)
 
     def bind(self) -> asyncio.AbstractEventLoop:
         """The running loop, which must be the one that the client was first used in.
@@ -100,15 +102,15 @@ class Session:
         """The limits of a request over this session; to be made once, not for every request."""
         return Limits.of(timeouts, is_given=self._given is not None)
 
-    async def get(self, url: URL, limits: Limits, *, attempt: int) -> Reply:
+    async def get(self, url: URL, limits: Limits, owner: Owner, *, attempt: int) -> Reply:
         """Send one GET.
 
         Raises:
             LuccaConnectionError: No complete answer came.
-            NoConnectionError: A given session had no connection to send it over.
+            NotSentError: It was kept back.
         """
         pool = self._pool = self._pool or self._new_pool()
-        dispatch = Dispatch(pool, self._api_key, limits)
+        dispatch = Dispatch(pool, self._api_key, limits, owner)
         pool.in_use += 1
         token = on_its_way.set(dispatch)
         try:
@@ -118,13 +120,15 @@ class Session:
                 raise
             # aiohttp cancels its own waits (for a host name, for
             # a connection) when its session is closed.
-            met = Trouble("the session was closed", unreached=not dispatch.sent)
+            met = Trouble("the session was closed")
         except Exception as error:
-            if dispatch.ran_out_before_sending(error):
-                raise NoConnectionError from None
+            if dispatch.was_kept_back(error):
+                raise NotSentError from None
             met = trouble(broken(error), limits.timeouts, self._api_key)
         finally:
             on_its_way.reset(token)
+            # A timer of aiohttp's may keep the context that it was made in.
+            dispatch.owner = NOBODY
             pool.in_use -= 1
             if pool.is_retired:
                 self._close_if_unused(pool)
@@ -170,8 +174,12 @@ class Session:
 
     async def _head(self, dispatch: Dispatch, url: URL) -> aiohttp.ClientResponse:
         # Others use its connections too; waiting for one is no part of the attempt.
-        async with asyncio.timeout(dispatch.limits.timeouts.pool) as dispatch.limit:
-            return await self._responding(dispatch, url)
+        dispatch.owner.other_waits.add(dispatch.end_wait)
+        try:
+            async with asyncio.timeout(dispatch.limits.timeouts.pool) as dispatch.limit:
+                return await self._responding(dispatch, url)
+        finally:
+            dispatch.owner.other_waits.discard(dispatch.end_wait)
 
     def _responding(self, dispatch: Dispatch, url: URL) -> Awaitable[aiohttp.ClientResponse]:
         return dispatch.pool.session.get(
@@ -216,13 +224,13 @@ class Session:
             url=str(url),
             attempts=attempt,
             transient=met.transient,
-            sent=dispatch.sent and not met.unreached,
+            sent=dispatch.sent,
         )
 
     # -- pools of connections
 
     def _new_pool(self) -> Pool:
-        return Pool(
+        pool = Pool(
             aiohttp.ClientSession(
                 connector=RememberingConnector(limit=self.max_concurrency),
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -231,19 +239,27 @@ class Session:
                 trust_env=self._settings.trust_env,
             )
         )
+        self._pools.add(pool)
+        return pool
 
     def retire(self, pool: object) -> None:
-        """Use these connections no more; those of a given session are its owner's.
+        """Send nothing more over the connections that there are.
 
-        They are closed when the last request over them is done.
+        Our own are closed when the last request over them is done. Those of a given session
+        are closed, one by one, when it offers them to us.
         """
-        if self._given is None and pool is self._pool and self._pool is not None:
-            retired, self._pool = self._pool, None
-            retired.is_retired = True
-            self._close_if_unused(retired)
+        if not isinstance(pool, Pool) or pool is not self._pool:
+            return
+        if pool.is_shared:
+            pool.distrust()
+        else:
+            self._pool = None
+            pool.is_retired = True
+            self._close_if_unused(pool)
 
     def _close_if_unused(self, pool: Pool) -> None:
-        if not pool.in_use and not pool.session.closed:
+        if not pool.in_use and pool in self._pools:
+            self._pools.discard(pool)
             task = asyncio.get_running_loop().create_task(pool.session.close())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
@@ -270,11 +286,13 @@ class Session:
         return at_home
 
     async def aclose(self) -> None:
-        """Close the aiohttp session if it is ours."""
-        if self._given is None and self._pool is not None:
-            await self._pool.session.close()
-        if self._closing:
-            await asyncio.wait(self._closing)
+        """Close the aiohttp sessions that are ours, those with requests under way included."""
+        pools, self._pools = self._pools, set()
+        for pool in pools:
+            await pool.session.close()
+        loop = asyncio.get_running_loop()
+        if closing := [task for task in self._closing if task.get_loop() is loop]:
+            await asyncio.wait(closing)
 
 
 def _encodings(response: aiohttp.ClientResponse) -> list[str]:

@@ -27,13 +27,11 @@ class Trouble:
         told: What happened.
         transient: Whether another attempt may succeed.
         timed_out: Whether a limit of ours ended it.
-        unreached: Whether it certainly never reached Lucca.
     """
 
     told: str
     transient: bool = True
     timed_out: bool = False
-    unreached: bool = False
 
 
 class RefusedToSendError(aiohttp.ClientError):
@@ -60,7 +58,7 @@ def _(_: RefusedToSendError, *__: object) -> Trouble:
 @trouble.register
 def _(error: aiohttp.ClientHttpProxyError, *_: object) -> Trouble:
     transient = error.status not in (401, 403, 407)
-    return Trouble(f"the proxy refused with status {error.status}", transient, unreached=True)
+    return Trouble(f"the proxy refused with status {error.status}", transient)
 
 
 @trouble.register
@@ -68,34 +66,34 @@ def _(error: aiohttp.ClientConnectorCertificateError, *_: object) -> Trouble:
     # OpenSSL's own words for what it found.
     found = getattr(error.certificate_error, "verify_message", "") or "it is for another host"
     told = f"certificate verify failed for {_place(error)}: {found}"
-    return Trouble(told, transient=False, unreached=True)
+    return Trouble(told, transient=False)
 
 
 @trouble.register
 def _(error: aiohttp.ClientConnectorDNSError, *_: object) -> Trouble:
-    return Trouble(f"the name {error.host!r} can't be resolved", unreached=True)
+    return Trouble(f"the name {error.host!r} can't be resolved")
 
 
 @trouble.register
 def _(_: aiohttp.ClientProxyConnectionError, *__: object) -> Trouble:
-    return Trouble("Cannot connect to the proxy", unreached=True)
+    return Trouble("Cannot connect to the proxy")
 
 
 @trouble.register
 def _(error: aiohttp.ClientConnectorSSLError, *_: object) -> Trouble:
-    return Trouble(f"no TLS connection with {_where(error)}", unreached=True)
+    return Trouble(f"no TLS connection with {_where(error)}")
 
 
 @trouble.register
 def _(error: aiohttp.ClientConnectorError, *_: object) -> Trouble:
     why = _system_reason(error.os_error)
-    return Trouble(f"Cannot connect to {_where(error)} ({why})", unreached=True)
+    return Trouble(f"Cannot connect to {_where(error)} ({why})")
 
 
 @trouble.register
 def _(_: aiohttp.ConnectionTimeoutError, timeouts: Timeouts, __: object) -> Trouble:
     told = f"no connection within {_seconds(timeouts.connect)}"
-    return Trouble(told, timed_out=True, unreached=True)
+    return Trouble(told, timed_out=True)
 
 
 @trouble.register
@@ -130,7 +128,7 @@ def _(_: aiohttp.ClientResponseError, *__: object) -> Trouble:
 
 @trouble.register
 def _(_: aiohttp.InvalidURL, *__: object) -> Trouble:
-    return Trouble("the URL can't be requested", transient=False, unreached=True)
+    return Trouble("the URL can't be requested", transient=False)
 
 
 @trouble.register
