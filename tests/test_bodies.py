@@ -14,6 +14,7 @@ from lucca_training_async import (
     AuthenticationError,
     LuccaTimeoutError,
     NotFoundError,
+    PermissionDeniedError,
     RateLimitedError,
     ResponseError,
     RetryPolicy,
@@ -190,6 +191,24 @@ async def test_a_401_stops_a_bulk_run(kind: str, given: Given) -> None:
         assert type(result.stopped) is AuthenticationError
         assert len(result.failures) == 100
         assert {type(error) for error in result.failures.values()} == {AuthenticationError}
+
+
+@KINDS_AND_SESSIONS
+async def test_an_answer_before_it_over_the_same_connection_is_not_confused_with_it(
+    kind: str, given: Given
+) -> None:
+    async def handle(request: Request) -> object:
+        if request.number == 1:
+            await request.send(answer(record(request.id)))
+            return True
+        return await UNREADABLE[kind](request, "403 Forbidden", ("X-Request-Id: 4711",))
+
+    async with raw_stage(handle, given=given, retry=ONCE, timeouts=LIMITS) as on:
+        assert (await on.trainings.get(5)).id == 5
+        with pytest.raises(PermissionDeniedError) as caught:
+            await on.trainings.get(6)
+        assert caught.value.request_id == "4711"
+        assert on.server.connections == 1
 
 
 @KINDS

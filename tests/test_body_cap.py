@@ -185,7 +185,8 @@ async def test_a_body_without_end_is_left_soon(
             written += len(piece)
 
     cls, cap = ENDLESS[status]
-    settings: dict[str, Any] = {"max_body_bytes": max(cap, 10_000), "retry": ONCE}
+    most = cap if cls is DecodeError else 10_000_000
+    settings: dict[str, Any] = {"max_body_bytes": most, "retry": ONCE}
     async with raw_stage(handle, given=given, **settings) as on:
         tracemalloc.reset_peak()
         with pytest.raises(cls, match=f"{cap:,} bytes.*not read further") as caught:
@@ -261,6 +262,52 @@ async def test_what_is_encoded_may_arrive_in_drops(size: int, by: Callable[[byte
 
     async with raw_stage(handle, retry=ONCE) as on:
         assert (await on.trainings.get(5)).id == 5
+
+
+async def test_a_body_that_decodes_into_nothing_has_an_end_too() -> None:
+    async def handle(request: Request) -> None:
+        await request.send(answer(b"", "200 OK", "Content-Encoding: gzip", length=None))
+        while True:
+            await request.send(gzip.compress(b"") * 1000)
+
+    async with raw_stage(handle, max_body_bytes=MEGABYTE) as on:
+        with pytest.raises(DecodeError, match="max_body_bytes"):
+            await on.trainings.get(5)
+        assert len(on.server.requests) == 1
+
+
+async def test_what_lies_between_two_encodings_is_within_the_cap_too() -> None:
+    comment = b"\x1f\x8b\x08\x10\0\0\0\0\0\xff" + b"x" * 100_000 + b"\0"
+    inner = comment + gzip.compress(record(5))[10:]
+    assert gzip.decompress(inner) == record(5)
+    data = answer(gzip.compress(inner), "200 OK", "Content-Encoding: gzip, gzip")
+    async with raw_stage(always(data), max_body_bytes=CAP) as on:
+        with pytest.raises(DecodeError, match="max_body_bytes"):
+            await on.trainings.get(5)
+    async with raw_stage(always(data)) as on:
+        assert (await on.trainings.get(5)).id == 5
+
+
+@pytest.mark.parametrize("more", [0, 1])
+async def test_the_byte_too_many_may_come_later(more: int) -> None:
+    press = zlib.compressobj(wbits=31)
+    first = press.compress(padded(CAP)) + press.flush(zlib.Z_FULL_FLUSH)
+    last = press.compress(b" " * more) + press.flush()
+    whole = len(first) + len(last)
+
+    async def handle(request: Request) -> bool:
+        await request.send(answer(first, "200 OK", "Content-Encoding: gzip", length=whole))
+        await asyncio.sleep(1)
+        await request.send(last)
+        return True
+
+    async with raw_stage(handle, max_body_bytes=CAP) as on:
+        if more:
+            with pytest.raises(DecodeError, match="max_body_bytes"):
+                await on.trainings.get(5)
+        else:
+            assert (await on.trainings.get(5)).id == 5
+        assert len(on.server.requests) == 1
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "compress", "gzip, br", "*", "gzip;q=1"])

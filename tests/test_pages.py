@@ -153,3 +153,11 @@ async def test_what_would_come_again_is_not_asked_for_again(name: str) -> None:
         assert type(caught.value) is DecodeError
         assert not caught.value.transient
         assert len(on.server.requests) == 1
+
+
+async def test_a_record_that_is_wrong_in_itself_costs_no_connection() -> None:
+    async with raw_stage(always(NO_RECORDS["a wrong type"], keep=True)) as on:
+        for _ in range(3):
+            with pytest.raises(DecodeError):
+                await on.trainings.get(5)
+        assert (len(on.server.requests), on.server.connections) == (3, 1)

@@ -164,7 +164,9 @@ def test_a_key_that_is_cut_off_by_the_end_is_cut(key: str) -> None:
         "luccaapplication={}",
     ],
 )
-@pytest.mark.parametrize("rest", ["another-key-altogether", "x", '1f2e"}', "a b c d", "\n\nsecret"])
+@pytest.mark.parametrize(
+    "rest", ["another-key-altogether", "x", '1f2e"}', "a b c d", "\n\nsecret", "y" * 300]
+)
 def test_whatever_follows_the_scheme_is_cut(text: str, rest: str) -> None:
     told = Redactor(UUID)("before " + text.format(rest))
     assert told.startswith("before ")
@@ -271,6 +273,11 @@ def test_redacting_is_final(text: str, key: str) -> None:
     redact = Redactor(key)
     assert left_of(key, redact(text)) is None or left_of(key, text) is None
     assert redact(redact(text)) == redact(text)
+
+
+def test_white_space_is_no_reason_to_tell_less() -> None:
+    assert quoted("A" + " \n" * 900 + "B", ApiKey(UUID), 100) == "A"
+    assert quoted("A" + " \n" * 300 + "B", ApiKey(UUID), 100) == "A B"
 
 
 @given(st.text(), st.integers(0, 600), st.integers(1, 500))

@@ -205,6 +205,7 @@ async def test_closing_the_client_closes_what_was_retired() -> None:
         slow.cancel()
         await asyncio.wait([slow])
         await on.client.aclose()
+        assert not [task for task in asyncio.all_tasks() if "ClientSession.close" in repr(task)]
         await asyncio.sleep(0.1)
         assert on.server.given_up == 3
         gc.collect()
