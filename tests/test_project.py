@@ -106,5 +106,6 @@ def test_every_file_of_the_documentation_is_reachable() -> None:
 
 def test_every_public_name_is_in_the_reference() -> None:
     reference = (ROOT / "docs" / "api.md").read_text()
-    documented = re.findall(r"^\.\. auto\w+:: lucca_training_async\.(\w+)", reference, re.MULTILINE)
+    directive = r"^\.\. (?:auto\w+|py:data):: lucca_training_async\.(\w+)"
+    documented = re.findall(directive, reference, re.MULTILINE)
     assert set(lucca_training_async.__all__) - {"__version__"} <= set(documented)

@@ -142,9 +142,9 @@ class BulkResult:
         failures: What went wrong, by id, in that order.
         refused: The values that are no ids, in that order.
         stats: What the run took.
-        stopped: The error that ended the run early (a refused key, a closed client), or
-            None. Ids of a collection that were not sent are in ``failures`` then, with this
-            error; an iterator is not read any further.
+        stopped: The error that ended the run early (a refused key, a closed client or
+            session), or None. Ids of a collection that were not sent are in ``failures``
+            then, with this error; an iterator is not read any further.
     """
 
     items: dict[int, RealizedTraining]

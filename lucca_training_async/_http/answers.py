@@ -98,7 +98,9 @@ def excerpt(body: bytes, key: ApiKey) -> str:
 
 def is_page(reply: Reply) -> bool:
     """Whether something in front of Lucca has answered, with a page for people."""
-    if reply.body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
+    # In UTF-8 or UTF-16, with or without a byte order mark.
+    beginning = reply.body[:_EXCERPT_CHARACTERS].replace(b"\0", b"")
+    if beginning.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")[:1] == b"<":
         return True
     is_html = "html" in reply.headers.get("Content-Type", "").lower()
     return is_html and parse_problem(reply.body, str) is None
@@ -123,8 +125,8 @@ def response_error(reply: Reply, *, attempts: int, key: ApiKey) -> ResponseError
     if 300 <= reply.status < 400 and "Location" in reply.headers:
         location = quoted(reply.headers["Location"], key)
         message += f": a redirect to {location!r}, and redirects are not followed"
-    elif problem is not None and str(problem):
-        message += f": {problem}"
+    elif problem is not None and (told := _said(problem, reply.status)):
+        message += f": {told}"
     elif reply.body:
         message += f": {excerpt(reply.body, key)}"
     message += f" [{reply.url}]"
@@ -148,6 +150,12 @@ def response_error(reply: Reply, *, attempts: int, key: ApiKey) -> ResponseError
         attempts=attempts,
         request_id=support_id,
     )
+
+
+def _said(problem: ProblemDetails, status: int) -> str:
+    # A title that only says the status again says nothing.
+    says_nothing = problem.title is not None and _status_line(status).endswith(problem.title)
+    return str(attrs.evolve(problem, title=None) if says_nothing else problem)
 
 
 def _class_of(reply: Reply) -> type[ResponseError]:

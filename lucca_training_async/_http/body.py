@@ -108,8 +108,8 @@ class _Inflater:
         try:
             while piece and len(decoded) < most:
                 decoded += self._inflated(piece, most - len(decoded))
-                # What follows the end of a gzip member is another member.
-                piece = self._inflate.unused_data
+                # What follows the end of a gzip member is another member, or padding.
+                piece = self._inflate.unused_data.lstrip(b"\0")
                 if piece:
                     self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
         except zlib.error:

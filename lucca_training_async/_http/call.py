@@ -131,6 +131,8 @@ class Caller:
         try:
             try:
                 return await self._attempt(call)
+            except RateLimitedError:
+                raise  # it has waited as long as it may, and is none of tenacity's
             except RequestError as error:
                 if not error.transient:
                     raise

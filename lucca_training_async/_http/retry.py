@@ -13,7 +13,7 @@ import tenacity
 from tenacity.stop import stop_base
 from tenacity.wait import wait_base
 
-from ..errors import RequestError, ResponseError
+from ..errors import RateLimitedError, RequestError, ResponseError
 from ..settings import RetryPolicy
 
 T = TypeVar("T")
@@ -121,8 +121,12 @@ def backoff_bound(refusals: int, policy: RetryPolicy) -> float:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same request may succeed later."""
-    return isinstance(error, RequestError) and error.transient
+    """Whether tenacity may try again; a 429 that ends a call has had its patience."""
+    return (
+        isinstance(error, RequestError)
+        and error.transient
+        and not isinstance(error, RateLimitedError)
+    )
 
 
 def retry_after(error: BaseException) -> float:

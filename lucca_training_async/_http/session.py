@@ -24,6 +24,7 @@ from .pool import NOBODY, CheckedRequest, Dispatch, Limits, Pool, broken, on_its
 from .trouble import Trouble, trouble, unused_proxy
 
 USER_AGENT = f"lucca-training-async/{__version__} aiohttp/{aiohttp.__version__}"
+_BODILESS = (204, 205, 304)
 _HEADERS = {
     "Accept": "application/json",
     # The cap on a body is one on what is decoded; without a decoder the two are the same.
@@ -162,7 +163,7 @@ class Session:
             ):
                 reply.body = await response.read()
                 return reply
-            reply.is_framed = size is not None or _is_chunked(response)
+            reply.is_framed = size is not None or _is_chunked(response) or reply.status in _BODILESS
             until = None if dispatch.limit is None else dispatch.limit.when()
             await self._read(reply, response, until)
         except BaseException:

@@ -50,6 +50,6 @@ def _shown(value: object) -> str:
 
 
 def _reads_as_integer(value: object) -> bool:
-    if type(value) is float:
-        return value.is_integer()
+    if issubclass(type(value), float):  # numpy's float64 is one
+        return cast(float, value).is_integer()
     return type(value) is str and value.strip().isdecimal()

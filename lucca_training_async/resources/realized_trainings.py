@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Iterable
 from functools import partial
+from typing import SupportsIndex
 
 from .._budget import Owner
 from .._bulk import BulkResult, BulkRun, OnOutcome, OnProgress, OutcomeStream, collect
@@ -21,7 +22,7 @@ class RealizedTrainings:
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
 
-    async def get(self, id: int) -> RealizedTraining:
+    async def get(self, id: SupportsIndex) -> RealizedTraining:
         """One realized training.
 
         Waits for the request budget, and retries as the client's ``RetryPolicy`` says.
@@ -32,8 +33,8 @@ class RealizedTrainings:
             NotFoundError: There is none with this id, or the key's role may not see it.
             AuthenticationError: The API key is refused.
             PermissionDeniedError: The key's role may not read it.
-            RateLimitedError: Lucca asks to wait longer than ``RetryPolicy.retry_after_max``;
-                ``retry_after`` says how long.
+            RateLimitedError: Lucca asks to wait longer than ``RetryPolicy.retry_after_max``,
+                or until after ``deadline``; ``retry_after`` says how long.
             ServerError: Lucca failed at every attempt.
             ResponseError: Any other answer that is no success, a redirect among them.
             LuccaTimeoutError: The last attempt took too long.
@@ -51,16 +52,17 @@ class RealizedTrainings:
 
     async def get_many(
         self,
-        ids: Iterable[int] | AsyncIterable[int],
+        ids: Iterable[SupportsIndex] | AsyncIterable[SupportsIndex],
         *,
         on_progress: OnProgress | None = None,
         on_outcome: OnOutcome | None = None,
     ) -> BulkResult:
         """Many realized trainings, every distinct id with its own outcome.
 
-        One id's failure costs no other id its result. Only a refused key (401) or a closed
-        client ends the run early: the ids of a collection that were not sent then fail with
-        that same error, an iterator is not read any further, and ``stopped`` says why.
+        One id's failure costs no other id its result. Only what would fail every other id as
+        well ends the run early (a refused key, a closed client or session): the ids of a
+        collection that were not sent then fail with that same error, an iterator is not read
+        any further, and ``stopped`` says why.
 
         Args:
             ids: Any iterable or async iterable, read as it is used. Whatever Python takes
@@ -85,7 +87,7 @@ class RealizedTrainings:
 
     def stream(
         self,
-        ids: Iterable[int] | AsyncIterable[int],
+        ids: Iterable[SupportsIndex] | AsyncIterable[SupportsIndex],
         *,
         on_progress: OnProgress | None = None,
     ) -> OutcomeStream:
