@@ -19,7 +19,6 @@ Quote = Callable[[str], str]
 _KNOWN = frozenset(
     {"type", "title", "status", "detail", "instance", "errors", "traceid", "message"}
 )
-_SECRETIVE = "stacktrace"
 _MOST_ERRORS = 100
 _BEYOND_ANY_STATUS = 1000
 _MOST_EXTENSIONS = 50
@@ -82,6 +81,8 @@ def _field_errors(errors: object, quote: Quote) -> Iterator[tuple[str, str]]:
     """(field, message) pairs; the field is empty where none is named."""
     if isinstance(errors, dict):
         for field, messages in cast("dict[str, object]", errors).items():
+            if _is_stack_trace(field):
+                continue
             listed = cast("list[object]", messages) if isinstance(messages, list) else [messages]
             for message in listed:
                 if isinstance(message, str):
@@ -106,6 +107,10 @@ def _described(item: dict[str, object], quote: Quote) -> Iterator[tuple[str, str
         yield first(_FIELD_NAMES), message
 
 
+def _is_stack_trace(name: str) -> bool:
+    return "stacktrace" in "".join(filter(str.isalpha, name.lower()))
+
+
 def _grouped(pairs: Iterator[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
     grouped: dict[str, list[str]] = {}
     for field, message in islice(pairs, _MOST_ERRORS):
@@ -127,9 +132,7 @@ def _quoted(value: Any, quote: Quote) -> Any:
     if isinstance(value, dict):
         members = list(cast("dict[str, Any]", value).items())[:_MOST_EXTENSIONS]
         return {
-            quote(name): _quoted(item, quote)
-            for name, item in members
-            if _SECRETIVE not in "".join(filter(str.isalpha, name.lower()))
+            quote(name): _quoted(item, quote) for name, item in members if not _is_stack_trace(name)
         }
     return value
 
