@@ -12,6 +12,7 @@ import pytest
 
 from lucca_training_async import (
     AuthenticationError,
+    LuccaConnectionError,
     LuccaTimeoutError,
     NotFoundError,
     PermissionDeniedError,
@@ -220,6 +221,16 @@ async def test_a_404_is_missing(kind: str) -> None:
         result = await on.trainings.get_many([5, 6])
         assert (result.missing, result.failures) == ([5, 6], {})
         assert len(on.server.requests) == 2
+
+
+@SESSIONS
+@pytest.mark.parametrize("head", [b"X\0: y\r\n", b"X: y\r\nno colon here\r\n"])
+async def test_half_a_head_is_no_answer(head: bytes, given: Given) -> None:
+    data = b"HTTP/1.1 401 Unauthorized\r\n" + head
+    async with raw_stage(always(data), given=given) as on:
+        with pytest.raises(LuccaConnectionError, match="can't be parsed as HTTP") as caught:
+            await on.trainings.get(5)
+        assert (caught.value.attempts, caught.value.transient) == (5, True)
 
 
 async def test_a_success_that_trickles_in_is_a_timeout() -> None:

@@ -182,6 +182,7 @@ NESTS: dict[str, Callable[[Member], object]] = {
     "deep": lambda member: {"title": "A", "a": {"b": {"c": [{"d": member}]}}},
     "in a list": lambda member: {"title": "A", "inner": [member, [member]]},
     "in errors": lambda member: {"title": "A", "errors": [{"message": "x", **member}]},
+    "in the errors of fields": lambda member: {"title": "A", "errors": {"Id": ["x"], **member}},
     "older": lambda member: {"Status": 500, "Message": "A", **member},
     "alone": lambda member: member,
     "in a list of all": lambda member: [member],
