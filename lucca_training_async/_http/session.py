@@ -25,6 +25,7 @@ from .trouble import Trouble, trouble, unused_proxy
 
 USER_AGENT = f"lucca-training-async/{__version__} aiohttp/{aiohttp.__version__}"
 _BODILESS = (204, 205, 304)
+_LONGEST_EXPLANATION = 2.0
 _HEADERS = {
     "Accept": "application/json",
     # The cap on a body is one on what is decoded; without a decoder the two are the same.
@@ -201,6 +202,10 @@ class Session:
             return  # it speaks another protocol from here on
         body = bytearray()
         most = most_of(reply.status, self._settings)
+        if not is_success(reply.status):
+            # It closes the gate or ends a run: that must not wait for an explanation.
+            soon = asyncio.get_running_loop().time() + _LONGEST_EXPLANATION
+            until = soon if until is None else min(until, soon)
         try:
             async with asyncio.timeout_at(until):
                 await read_body(response.content, _encodings(response), most, body)
