@@ -80,7 +80,8 @@ class RetryPolicy:
         retry_after_max: The longest Retry-After, in seconds, that is waited out. Beyond it
             the error is raised at once, with ``retry_after`` set.
         wait: A wait strategy of tenacity's, or any callable that gets its
-            ``RetryCallState`` and gives seconds, in place of the two ``backoff`` settings.
+            ``RetryCallState`` and gives seconds, in place of the two ``backoff`` settings
+            (which still tell how long a 429 without Retry-After pauses everybody).
             Retry-After stays a floor under it.
 
     Raises:

@@ -129,6 +129,11 @@ def test_the_wait_below_the_floor_is_tenacitys_or_the_callers_and_knows_the_stat
     assert mine(failed(dropped())) == 7
 
 
+def test_a_wait_of_the_callers_that_is_no_number_is_none() -> None:
+    assert AtLeastRetryAfter(always(math.nan))(failed(dropped())) == 0
+    assert AtLeastRetryAfter(always(math.nan))(failed(answered(503, 15.0))) == 15
+
+
 @pytest.mark.parametrize(
     ("elapsed", "sleep", "stops"),
     [

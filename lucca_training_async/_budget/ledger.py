@@ -56,7 +56,8 @@ class Wait:
     """No slot now.
 
     Attributes:
-        seconds: Ask again so much later; infinity if a lease must be settled first.
+        seconds: Ask again so much later; infinity if one of the leases that whoever asks
+            holds must be settled first.
         closed: A 429, perhaps one that another process met, has closed the ledger.
     """
 

@@ -29,7 +29,8 @@ class AtLeastRetryAfter(wait_base):
         self._wait = wait
 
     def __call__(self, retry_state: tenacity.RetryCallState) -> float:
-        return max(float(self._wait(retry_state)), retry_after(_failure(retry_state)))
+        seconds, floor = float(self._wait(retry_state)), retry_after(_failure(retry_state))
+        return seconds if seconds > floor else floor  # and if it is no number
 
 
 class StopBeforeDeadline(stop_base):
