@@ -30,7 +30,7 @@ class AtLeastRetryAfter(wait_base):
 
     def __call__(self, retry_state: tenacity.RetryCallState) -> float:
         seconds, floor = float(self._wait(retry_state)), retry_after(_failure(retry_state))
-        return seconds if seconds > floor else floor  # and if it is no number
+        return max(floor, seconds)  # in this order, NaN is none
 
 
 class StopBeforeDeadline(stop_base):
