@@ -38,7 +38,8 @@ class ProblemDetails:
         errors: What is wrong with each field of the request; Lucca fills it for validation
             failures. What a body tells of no field is found under ``""``.
         trace_id: ASP.NET Core's id of the request, for Lucca's support.
-        extensions: All other members. Stack traces are left out.
+        extensions: All members that RFC 9457 doesn't define, ``traceId`` among them, by the
+            names they have. Stack traces are left out.
     """
 
     type: str | None = None

@@ -16,9 +16,7 @@ from ..errors import ProblemDetails
 
 Quote = Callable[[str], str]
 
-_KNOWN = frozenset(
-    {"type", "title", "status", "detail", "instance", "errors", "traceid", "message"}
-)
+_KNOWN = frozenset({"type", "title", "status", "detail", "instance", "errors", "message"})
 _MOST_ERRORS = 100
 _BEYOND_ANY_STATUS = 1000
 _MOST_EXTENSIONS = 50
