@@ -25,6 +25,7 @@ _ESCAPE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _HEXADECIMAL, _OCTAL, _DECIMAL, _NAMED, _ITSELF = range(1, 8), 8, 9, 10, 11
+_UNSEEN = dict.fromkeys([*range(33), 127])
 _CUT_ESCAPE = re.compile(
     r"(?:\\(?:u[0-9a-f{]{0,8}|x[0-9a-f]?|[0-7]{0,2})|%u?[0-9a-f]{0,3}|&(?:#x?[0-9a-f]*|[a-z]{0,8}))\Z",
     re.IGNORECASE,
@@ -50,6 +51,8 @@ class Redactor:
         )
 
     def __call__(self, text: str) -> str:
+        if not self._is_suspect(text):
+            return text
         is_cut = bytearray(len(text))
         for plain in _levels(text):
             for first, last in self._found(plain.text):
@@ -67,11 +70,28 @@ class Redactor:
             pieces.append(_REPLACEMENT if cut else "".join(text[at] for at in group))
         return "".join(pieces)
 
+    def _is_suspect(self, text: str) -> bool:
+        """Whether there is anything to cut: nearly always not, and then it is soon known."""
+        for _ in range(_MOST_PASSES):
+            plain = _plain_text(text)
+            if _PREFIX in plain or any(run in plain for run in self._runs):
+                return True
+            if any(True for _ in self._ends(plain)):
+                return True
+            unescaped = _ESCAPE.sub(_meant, text)
+            if unescaped == text:
+                return False
+            text = unescaped
+        return False
+
     def _found(self, text: str) -> Iterator[tuple[int, int]]:
         """First and last position of each run, and of a beginning at the end."""
         for start in range(len(text) - _SHORTEST_RUN + 1):
             if text[start : start + _SHORTEST_RUN] in self._runs:
                 yield start, start + _SHORTEST_RUN - 1
+        yield from self._ends(text)
+
+    def _ends(self, text: str) -> Iterator[tuple[int, int]]:
         # The text may have been cut in the midst of an escape.
         for whole in {text, _CUT_ESCAPE.sub("", text)}:
             for form in self._forms:
@@ -121,6 +141,12 @@ def _unescaped(text: str, spans: list[tuple[int, int]]) -> tuple[str, list[tuple
         new_spans += [(spans[start][0], spans[end - 1][1])] * len(meant)
         copied_to = end
     return "".join([*pieces, text[copied_to:]]), new_spans + spans[copied_to:]
+
+
+def _plain_text(text: str) -> str:
+    if text.isascii():
+        return text.translate(_UNSEEN).lower()
+    return "".join(map(_plain, text))
 
 
 def _plain(character: str) -> str:
