@@ -31,7 +31,7 @@ async def test_closing_ends_any_number_of_waiting_gets_in_one_pass() -> None:
     """Each has an error of its own; twenty thousand passes over the queue would take minutes."""
     async with stage(rate_limit=RateLimit(1, 60.0)) as on:
         await on.trainings.get(1)
-        gets = [asyncio.ensure_future(on.trainings.get(id)) for id in range(2, 20_002)]
+        gets = [asyncio.ensure_future(on.trainings.get(number)) for number in range(2, 20_002)]
         await asyncio.sleep(1)
         assert on.client.budget.waiting == 20_000
         await on.client.aclose()
