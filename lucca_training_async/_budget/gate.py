@@ -87,7 +87,8 @@ class Gate:
         self._limit = limit
         self._concurrency = concurrency
         self._loop = loop
-        self.now = self._clock = loop.time
+        self.now: Callable[[], float] = loop.time
+        self._clock = loop.time
         self._owners: set[Owner] = set()
         self._tickets = 0
         self._queue: list[Place] = []

@@ -68,7 +68,7 @@ class BulkRun(Owner):
     """
 
     # Neither a refused key nor a closed client will get better for the next id.
-    fatal = (AuthenticationError, ClientClosedError, UsageError)
+    fatal: tuple[type[LuccaError], ...] = (AuthenticationError, ClientClosedError, UsageError)
 
     def __init__(
         self,
@@ -82,9 +82,9 @@ class BulkRun(Owner):
         super().__init__()
         check_plain_function("on_progress", on_progress)
         given = check_ids(ids)
-        self.total = length_of(given)
-        self.source = IdSource(given, check)
-        self.workers = min(way.max_concurrency, max(1, self.total or way.max_concurrency))
+        self.total: int | None = length_of(given)
+        self.source: IdSource = IdSource(given, check)
+        self.workers: int = min(way.max_concurrency, max(1, self.total or way.max_concurrency))
         self._fetch = fetch
         self._way = way
         self._on_progress = on_progress

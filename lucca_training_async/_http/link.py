@@ -15,8 +15,8 @@ class Link:
     """One tenant as this client reaches it; closed once, for all its views."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.session = Session(settings)
+        self.settings: Settings = settings
+        self.session: Session = Session(settings)
         self._gate: Gate | None = None
         self._deprecations_told: set[str] = set()
 
