@@ -88,7 +88,6 @@ class Gate:
         self._concurrency = concurrency
         self._loop = loop
         self.now: Callable[[], float] = loop.time
-        self._clock = loop.time
         self._owners: set[Owner] = set()
         self._tickets = 0
         self._queue: list[Place] = []
@@ -156,14 +155,14 @@ class Gate:
             GateClosedError: Lucca asks to wait longer than ``place.patience``.
             LuccaError: The owner's end, if it has been ended.
         """
-        now = self._clock()
+        now = self.now()
         if place.owner.ended is not None or self._asked_to_wait_until - now > place.patience:
             self._check(place)
         if not self._queue and self._is_open(now):
             admission = await self._ask(place)
             if admission is not None:
                 return admission
-        started_at = self._clock()
+        started_at = self.now()
         place.owner.starts_waiting(started_at)
         try:
             while True:
@@ -173,7 +172,7 @@ class Gate:
                 if admission is not None:
                     return admission
         finally:
-            now = self._clock()
+            now = self.now()
             place.owner.stops_waiting(now)
             place.owner.tell_wait("a request has waited for its turn", now - started_at)
 
@@ -198,7 +197,7 @@ class Gate:
     def close_for(self, seconds: float, lease: Lease, *, asked: bool) -> None:
         """See :meth:`Admission.close_for`."""
         self._ledger.close_for(seconds, lease)
-        opens_at = self._clock() + seconds
+        opens_at = self.now() + seconds
         self._closed_until = max(self._closed_until, opens_at)
         # If there was no telling when to ask again, there is now.
         soonest = self._ask_again_at if self._ask_again_at < math.inf else -math.inf
@@ -244,7 +243,7 @@ class Gate:
 
     def _check(self, place: Place) -> None:
         """Raise if this place is to wait no longer."""
-        seconds = self._asked_to_wait_until - self._clock()
+        seconds = self._asked_to_wait_until - self.now()
         if place.owner.ended is None and seconds <= place.patience:
             return
         self._advance()  # whoever leaves may have been the one who was to come back
@@ -257,7 +256,7 @@ class Gate:
         turn = place.turn = self._loop.create_future()
         insort(self._queue, place)
         self._advance()
-        place.owner.tell_wait(self._why(), self._ask_again_at - self._clock())
+        place.owner.tell_wait(self._why(), self._ask_again_at - self.now())
         try:
             await turn
         except BaseException:
@@ -272,7 +271,7 @@ class Gate:
     async def _ask(self, place: Place) -> Admission | None:
         """Ask the ledger; None if it has no slot now."""
         self._asking = True
-        asked_at, changes = self._clock(), self._changes
+        asked_at, changes = self.now(), self._changes
         try:
             answer = await self._ledger.take()
         except BaseException:
@@ -303,7 +302,7 @@ class Gate:
             del self._queue[position]
 
     def _postpone(self, answer: Wait, asked_at: float) -> None:
-        self._ask_again_at = self._clock() + max(answer.seconds, _SHORTEST_WAIT)
+        self._ask_again_at = self.now() + max(answer.seconds, _SHORTEST_WAIT)
         # At the least: the answer may have been long on its way.
         opens_at = asked_at + answer.seconds
         if answer.closed and opens_at > self._closed_until + _SHORTEST_WAIT:
@@ -314,7 +313,7 @@ class Gate:
     def _refuse_impatient(self, opens_at: float) -> None:
         """Wake those that won't wait for the end of a closure that Lucca has asked for."""
         self._asked_to_wait_until = max(self._asked_to_wait_until, opens_at)
-        seconds = self._asked_to_wait_until - self._clock()
+        seconds = self._asked_to_wait_until - self.now()
         for place in self._queue:
             if seconds > place.patience:
                 place.wake(GateClosedError(seconds))
@@ -327,7 +326,7 @@ class Gate:
             self._timer = None
         if not self._queue or self._asking:
             return
-        now = self._clock()
+        now = self.now()
         if self._is_open(now):
             # One that is cancelled in this very moment has not left the queue yet.
             while self._queue and not self._asking:
