@@ -12,6 +12,7 @@ that no aiohttp exception, whose ``request_info`` carries the headers, hangs on
 
 import copyreg
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import attrs
@@ -143,11 +144,43 @@ class LuccaTimeoutError(LuccaConnectionError):
     """The attempt did not complete within :class:`~lucca_training_async.Timeouts`."""
 
 
+class OutageError(LuccaConnectionError):
+    """Nobody answers, and the call or the bulk run does not wait for that to end.
+
+    A single get is told at once, and unsent, unless it was a probe itself. A bulk run is told
+    after :attr:`RetryPolicy.patience <lucca_training_async.RetryPolicy>`, or, of a host that
+    has never answered at all, within a minute.
+
+    Attributes:
+        since: Since when there was no sign of life (UTC).
+        last_seen: What the last request came to, or None if another process sent it.
+        retry_after: Seconds until the next request is due that finds out, or None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        url: str,
+        since: datetime,
+        last_seen: RequestError | None = None,
+        retry_after: float | None = None,
+        attempts: int = 0,
+        sent: bool = False,
+    ) -> None:
+        super().__init__(message, url=url, attempts=attempts, sent=sent)
+        self.since = since
+        self.last_seen = last_seen
+        self.retry_after = retry_after
+
+
 class ResponseError(RequestError):
     """Lucca answered, and the answer is not the resource.
 
-    Raised as itself for a redirect (never followed) and for the statuses that have no
-    class of their own, such as 405, 408 or 413.
+    Raised as itself for a redirect (never followed), for the statuses that have no class of
+    their own, such as 405, 408 or 413, and for an HTML page with any status below 500: that
+    comes from something in front of Lucca, says nothing of the record nor of the key, and is
+    ``transient``.
 
     Attributes:
         status: The HTTP status code.
@@ -165,13 +198,14 @@ class ResponseError(RequestError):
         retry_after: float | None = None,
         attempts: int = 1,
         request_id: str | None = None,
+        transient: bool = False,
     ) -> None:
         super().__init__(
             message,
             url=url,
             attempts=attempts,
             request_id=request_id,
-            transient=status in _TRANSIENT_STATUSES or status >= 500,
+            transient=transient or status in _TRANSIENT_STATUSES or status >= 500,
         )
         self.status = status
         self.problem = problem
@@ -193,16 +227,16 @@ class PermissionDeniedError(ResponseError):
 class NotFoundError(ResponseError):
     """404: no such realized training, or none that the key's role may see.
 
-    A 404 with an HTML page comes from something in front of Lucca and says nothing of the
-    record: it is a plain :class:`ResponseError`.
+    A 404 with an HTML page is a plain :class:`ResponseError`.
     """
 
 
 class RateLimitedError(ResponseError):
     """429: the tenant's request budget is spent; ``retry_after`` says for how long.
 
-    Also raised without sending anything while an earlier 429 forbids requests for longer
-    than :attr:`RetryPolicy.retry_after_max <lucca_training_async.RetryPolicy>`.
+    A single get raises it when 429s would keep it waiting for longer than
+    :attr:`RetryPolicy.retry_after_max <lucca_training_async.RetryPolicy>` in total, be it
+    without sending anything; a bulk run when they do so for longer than ``patience``.
     """
 
 

@@ -62,10 +62,11 @@ class RateLimit:
 
 @attrs.frozen
 class RetryPolicy:
-    """How one call deals with failed attempts.
+    """How one call deals with failed attempts, and how long it waits where waiting helps.
 
     A 429 is no failed attempt: the request is sent again when the pause that it asks for is
-    over, and counts against nothing here but ``deadline`` and ``retry_after_max``.
+    over. Nor is one that falls into an outage of the host. These two have their own limits:
+    ``patience`` for a bulk run, ``retry_after_max`` for a single get.
 
     Attributes:
         max_attempts: Failed attempts that end a call, the first one included.
@@ -77,8 +78,12 @@ class RetryPolicy:
             doubles with each further one. The wait is drawn at random below the bound, so
             that clients which failed together don't come back together.
         backoff_max: Seconds that this bound never exceeds.
-        retry_after_max: The longest Retry-After, in seconds, that is waited out. Beyond it
-            the error is raised at once, with ``retry_after`` set.
+        retry_after_max: Seconds that a single get waits, in total, where Lucca asks to wait
+            (Retry-After, or a 429 without it). Beyond it the error is raised at once, with
+            ``retry_after`` set.
+        patience: Seconds that a bulk run waits for an outage to end, counted from the first
+            request in it, or for 429s, counted from the first in a row. Then it stops. A
+            Retry-After that ends within that time is waited out.
         wait: A wait strategy of tenacity's, or any callable that gets its
             ``RetryCallState`` and gives seconds, in place of the two ``backoff`` settings
             (which still tell how long a 429 without Retry-After pauses everybody).
@@ -93,6 +98,7 @@ class RetryPolicy:
     backoff_initial: float = attrs.field(default=0.5, validator=positive_seconds)
     backoff_max: float = attrs.field(default=30.0, validator=positive_seconds)
     retry_after_max: float = attrs.field(default=120.0, validator=non_negative_seconds)
+    patience: float = attrs.field(default=900.0, validator=non_negative_seconds)
     wait: Callable[[tenacity.RetryCallState], float] | None = attrs.field(
         default=None, kw_only=True, validator=_check_wait
     )

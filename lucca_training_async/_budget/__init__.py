@@ -1,13 +1,16 @@
 """The request budget: who may send next in this process, and what the tenant has left."""
 
-from .gate import Admission, Gate, GateClosedError
-from .ledger import Lease, Ledger, MemoryLedger, Sent, Standing, Wait
-from .places import Owner, Place, logger
+from .closures import Closure, GateClosedError, logger
+from .gate import Admission, Gate
+from .ledger import Cause, Lease, Ledger, MemoryLedger, Sent, Standing, Wait
+from .places import Owner, Place
 from .view import Budget
 
 __all__ = [
     "Admission",
     "Budget",
+    "Cause",
+    "Closure",
     "Gate",
     "GateClosedError",
     "Lease",

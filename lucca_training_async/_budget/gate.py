@@ -21,22 +21,15 @@ from typing import Self
 
 import attrs
 
-from ..errors import LuccaError
+from ..errors import LuccaError, RequestError
 from ..settings import RateLimit
-from .ledger import Lease, Ledger, Sent, Wait
+from .closures import Closure, Closures, GateClosedError
+from .ledger import Cause, Lease, Ledger, Sent, Standing, Wait
 from .places import Owner, Place
 from .view import Budget
 
 # A wait that rounding has made shorter than this would not move the clock at all.
 _SHORTEST_WAIT = 1e-6
-
-
-class GateClosedError(Exception):
-    """A 429 closes the gate for longer than this call waits; for the call to translate."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(seconds)
-        self.seconds = seconds
 
 
 @attrs.define(eq=False)
@@ -51,15 +44,20 @@ class Admission:
     _lease: Lease
     sent: Sent = Sent.CUT_OFF
 
-    def close_for(self, seconds: float, *, asked: bool) -> None:
-        """Close the gate: this request was refused.
+    def close_for(self, seconds: float, cause: Cause, *, since: float, seen: RequestError) -> None:
+        """Close the gate: this request has shown that there is no use in more.
+
+        The calls that won't wait so long fail at once.
 
         Args:
             seconds: For how long.
-            asked: Whether Lucca named that time. Only then do the calls that won't wait so
-                long fail at once.
+            cause: Why.
+            since: When it first showed.
+            seen: What the request came to.
         """
-        self._gate.close_for(seconds, self._lease, asked=asked)
+        now = self._gate.now()
+        closure = Closure(cause, since, now, now + seconds, seen)
+        self._gate.close_for(closure, self._lease)
 
     def __enter__(self) -> Self:
         return self
@@ -73,6 +71,7 @@ class Gate:
 
     Attributes:
         now: Gives the time that everything here goes by, in seconds.
+        closures: Why nobody is admitted, if so.
     """
 
     def __init__(
@@ -88,6 +87,7 @@ class Gate:
         self._concurrency = concurrency
         self._loop = loop
         self.now: Callable[[], float] = loop.time
+        self.closures: Closures = Closures()
         self._owners: set[Owner] = set()
         self._tickets = 0
         self._queue: list[Place] = []
@@ -96,8 +96,6 @@ class Gate:
         self._asking = False
         self._ask_again_at = -math.inf
         self._changes = 0
-        self._closed_until = -math.inf
-        self._asked_to_wait_until = -math.inf
         self._timer: asyncio.TimerHandle | None = None
 
     # -- owners
@@ -143,21 +141,21 @@ class Gate:
 
     # -- one call
 
-    def place(self, owner: Owner, patience: float = math.inf) -> Place:
+    def place(self, owner: Owner) -> Place:
         """The next place in the order."""
         self._tickets += 1
-        return Place(owner, patience, self._tickets)
+        return Place(owner, self._tickets)
 
     async def admit(self, place: Place) -> Admission:
         """Wait until this place is the first, and there is a slot for it.
 
         Raises:
-            GateClosedError: Lucca asks to wait longer than ``place.patience``.
+            GateClosedError: The gate is closed for longer than the owner waits.
             LuccaError: The owner's end, if it has been ended.
         """
         now = self.now()
-        if place.owner.ended is not None or self._asked_to_wait_until - now > place.patience:
-            self._check(place)
+        if place.owner.ended is not None or self.closures:
+            self.check(place)
         if not self._queue and self._is_open(now):
             admission = await self._ask(place)
             if admission is not None:
@@ -166,7 +164,7 @@ class Gate:
         place.owner.starts_waiting(started_at)
         try:
             while True:
-                self._check(place)
+                self.check(place)
                 await self._turn(place)
                 admission = await self._ask(place)
                 if admission is not None:
@@ -194,18 +192,21 @@ class Gate:
             self._resting.discard(place)
             place.forget()
 
-    def close_for(self, seconds: float, lease: Lease, *, asked: bool) -> None:
+    def close_for(self, closure: Closure, lease: Lease) -> None:
         """See :meth:`Admission.close_for`."""
-        self._ledger.close_for(seconds, lease)
-        opens_at = self.now() + seconds
-        self._closed_until = max(self._closed_until, opens_at)
+        self._ledger.close_for(closure.until - closure.closed_at, lease, closure.cause)
+        self._note(closure)
         # If there was no telling when to ask again, there is now.
         soonest = self._ask_again_at if self._ask_again_at < math.inf else -math.inf
-        self._ask_again_at = max(soonest, self._closed_until)
+        self._ask_again_at = max(soonest, self.closures.until)
         self._changes += 1
-        if asked:
-            self._refuse_impatient(opens_at)
         self._advance()
+
+    def last_probe_at(self, since: float) -> float:
+        """When the most patient of all owners ends its wait for the end of such an outage."""
+        now = self.now()
+        outage = Closure(Cause.OUTAGE, since, now, now, None)
+        return max((owner.waits_until(outage, now) for owner in self._owners), default=-math.inf)
 
     def settle(self, lease: Lease, sent: Sent) -> None:
         """The request of this lease is over."""
@@ -222,6 +223,7 @@ class Gate:
     def budget(self) -> Budget:
         standing = self._ledger.standing()
         full = self._in_flight >= self._concurrency
+        cause = self._closed_by(standing)
         return Budget(
             None if self._limit is None else self._limit.requests,
             standing.in_use,
@@ -229,6 +231,7 @@ class Gate:
             standing.closed_for,
             len(self._queue),
             self._in_flight,
+            None if cause is None else cause.value,
         )
 
     def __repr__(self) -> str:
@@ -241,15 +244,22 @@ class Gate:
             not self._asking and self._in_flight < self._concurrency and self._ask_again_at <= now
         )
 
-    def _check(self, place: Place) -> None:
-        """Raise if this place is to wait no longer."""
-        seconds = self._asked_to_wait_until - self.now()
-        if place.owner.ended is None and seconds <= place.patience:
+    def check(self, place: Place) -> None:
+        """Raise if this place is to wait no longer, as ``admit`` does."""
+        ended, refusal = place.owner.ended, self._refusal(place.owner)
+        if ended is None and refusal is None:
             return
         self._advance()  # whoever leaves may have been the one who was to come back
-        if place.owner.ended is not None:
-            raise place.owner.ended.with_traceback(None)
-        raise GateClosedError(seconds)
+        if ended is not None:
+            raise ended.with_traceback(None)
+        if refusal is not None:
+            raise refusal
+
+    def _refusal(self, owner: Owner) -> GateClosedError | None:
+        if not self.closures:
+            return None
+        is_probing = self._in_flight > 0 and self._ledger.standing().next_slot_in == math.inf
+        return self.closures.refusing(owner, self.now(), is_probing=is_probing)
 
     async def _turn(self, place: Place) -> None:
         """Queue until it is this place's turn to ask the ledger."""
@@ -262,7 +272,9 @@ class Gate:
         except BaseException:
             if place.is_granted():
                 self._asking = False
-            self._remove(place)
+            position = bisect_left(self._queue, place)
+            if self._queue[position : position + 1] == [place]:
+                del self._queue[position]
             self._advance()
             raise
         finally:
@@ -292,32 +304,38 @@ class Gate:
             self._postpone(answer, asked_at)
         return None
 
-    def _why(self) -> str:
-        paused = self._ledger.standing().closed_for > 0
-        return "paused by a 429" if paused else "waiting for the request budget"
+    def _closed_by(self, standing: Standing) -> Cause | None:
+        return self.closures.cause(self.now()) or standing.closed_by
 
-    def _remove(self, place: Place) -> None:
-        position = bisect_left(self._queue, place)
-        if self._queue[position : position + 1] == [place]:
-            del self._queue[position]
+    def _why(self) -> str:
+        cause = self._closed_by(self._ledger.standing())
+        return "waiting for the " + (
+            "request budget" if cause is None else f"end of the {cause.value}"
+        )
 
     def _postpone(self, answer: Wait, asked_at: float) -> None:
         self._ask_again_at = self.now() + max(answer.seconds, _SHORTEST_WAIT)
         # At the least: the answer may have been long on its way.
         opens_at = asked_at + answer.seconds
-        if answer.closed and opens_at > self._closed_until + _SHORTEST_WAIT:
-            # Not our own closure: another process has met a 429.
-            self._closed_until = opens_at
-            self._refuse_impatient(opens_at)
+        if answer.closed and opens_at > self.closures.until + _SHORTEST_WAIT:
+            # Not our own closure: another process has met it.
+            now = self.now()
+            self._note(Closure(answer.closed, now, now, opens_at, None))
 
-    def _refuse_impatient(self, opens_at: float) -> None:
-        """Wake those that won't wait for the end of a closure that Lucca has asked for."""
-        self._asked_to_wait_until = max(self._asked_to_wait_until, opens_at)
-        seconds = self._asked_to_wait_until - self.now()
+    def _note(self, closure: Closure) -> None:
+        """Close, wake those that won't wait so long, and tell the others."""
+        is_news = self.closures.close(closure)
+        staying: list[Place] = []
         for place in self._queue:
-            if seconds > place.patience:
-                place.wake(GateClosedError(seconds))
-        self._queue = [place for place in self._queue if seconds <= place.patience]
+            refusal = self._refusal(place.owner)
+            if refusal is None:
+                staying.append(place)
+            else:
+                place.wake(refusal)
+        self._queue = staying
+        if is_news:
+            for owner in list(self._owners):
+                owner.on_closure()
 
     def _advance(self) -> None:
         """Let the first in the queue ask the ledger, or see to it that somebody comes back."""

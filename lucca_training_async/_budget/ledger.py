@@ -7,12 +7,18 @@ completed**. If no slot is reused sooner, any two arrivals through the same slot
 period apart, and no window of one period can hold more arrivals than there are slots,
 whatever the latency does. Counting from the moment of sending would let a slow request
 and its successor arrive together; a leaky bucket admits its burst plus its refill, nearly
-twice the limit. A request that was cut off (cancelled, timed out, dropped) may still be on
-its way when we stop listening, hence the small extra wait of ``IN_TRANSIT_ALLOWANCE``.
+twice the limit.
+
+A request that was cut off (cancelled, timed out, dropped, given up by a gateway) may still be
+on its way when we stop listening: a server that stood still reads it when it goes on, and TCP
+sends it again. It is counted for two periods, and that rests on an assumption, since nothing
+could be promised without one: **no request arrives later than one period after the client let
+go of it.**
 
 After a 429 the budget is known to be shared with somebody else, and nobody can say how
-much of it is left: the ledger is closed for as long as Lucca asks. Then one lease probes,
-and each answer that is not another 429 lets one more be under way than before, as TCP's
+much of it is left: the ledger is closed for as long as Lucca asks. It is closed as well while
+the host gives no sign of life. Then one lease probes,
+and each answer that closes nothing lets one more be under way than before, as TCP's
 slow start does. What happens between two closures is a *round*; only its own leases open
 it further.
 
@@ -24,6 +30,7 @@ from __future__ import annotations
 
 import heapq
 import math
+import time
 from collections.abc import Callable
 from enum import Enum, auto
 from typing import Protocol
@@ -32,8 +39,9 @@ import attrs
 
 from ..settings import RateLimit
 
-IN_TRANSIT_ALLOWANCE = 0.05
-"""How much longer, as a share of the period, a request that was cut off is counted."""
+# A moment may have been later than the clock says: Python's own ticks 64 times a second on
+# Windows, and uvloop's counts milliseconds, from the beginning of a turn of the loop.
+_CLOCK_GRAIN = 0.01 + time.get_clock_info("monotonic").resolution
 
 
 class Sent(Enum):
@@ -42,6 +50,13 @@ class Sent(Enum):
     NEVER = auto()
     ANSWERED = auto()
     CUT_OFF = auto()
+
+
+class Cause(Enum):
+    """Why a ledger is closed: somebody has asked to wait, or nobody answers."""
+
+    PAUSE = "pause"
+    OUTAGE = "outage"
 
 
 @attrs.define(eq=False)
@@ -58,11 +73,11 @@ class Wait:
     Attributes:
         seconds: Ask again so much later; infinity if one of the leases that whoever asks
             holds must be settled first.
-        closed: A 429, perhaps one that another process met, has closed the ledger.
+        closed: Why the ledger is closed, perhaps by another process, or None if it is not.
     """
 
     seconds: float
-    closed: bool = False
+    closed: Cause | None = None
 
 
 @attrs.frozen
@@ -73,12 +88,14 @@ class Standing:
         in_use: Slots that are taken, or not yet free again.
         next_slot_in: Seconds until one is free; 0 if one is, infinity if an answer must come
             first.
-        closed_for: Seconds for which a 429 forbids all requests; 0 if none does.
+        closed_for: Seconds for which nothing is to be sent; 0 if something may be.
+        closed_by: Why, or None.
     """
 
     in_use: int = 0
     next_slot_in: float = 0.0
     closed_for: float = 0.0
+    closed_by: Cause | None = None
 
 
 class Ledger(Protocol):
@@ -95,12 +112,13 @@ class Ledger(Protocol):
         """
         ...
 
-    def close_for(self, seconds: float, lease: Lease) -> None:
+    def close_for(self, seconds: float, lease: Lease, cause: Cause) -> None:
         """Give nobody a slot for so long; of several closures the longest counts.
 
         Args:
             seconds: From now.
-            lease: That of the request that was refused, not yet settled.
+            lease: That of the request that has shown it, not yet settled.
+            cause: Why.
         """
         ...
 
@@ -122,14 +140,16 @@ class MemoryLedger:
     def __init__(self, limit: RateLimit | None, clock: Callable[[], float]) -> None:
         self._is_limited = limit is not None
         self._requests = math.inf if limit is None else limit.requests
+        period = 0.0 if limit is None else limit.period
         self._counted_for = {
-            Sent.ANSWERED: 0.0 if limit is None else limit.period,
-            Sent.CUT_OFF: 0.0 if limit is None else limit.period * (1 + IN_TRANSIT_ALLOWANCE),
+            Sent.ANSWERED: period + _CLOCK_GRAIN,
+            Sent.CUT_OFF: 2 * period + _CLOCK_GRAIN,
         }
         self._clock = clock
         self._held = 0
         self._free_at: list[float] = []
         self._opens_at = -math.inf
+        self._closed_by = Cause.PAUSE
         # Those of one round are all alike.
         self._lease = Lease(0)
         self._held_this_round = 0
@@ -138,7 +158,7 @@ class MemoryLedger:
     async def take(self) -> Lease | Wait:
         now = self._clock()
         if self._opens_at > now:
-            return Wait(self._opens_at - now, closed=True)
+            return Wait(self._opens_at - now, closed=self._closed_by)
         if self._held_this_round >= self._allowed_this_round:
             return Wait(math.inf)
         if self._is_limited and (seconds := self._next_slot_in(now)) > 0:
@@ -156,8 +176,10 @@ class MemoryLedger:
         if self._is_limited and sent is not Sent.NEVER:
             heapq.heappush(self._free_at, self._clock() + self._counted_for[sent])
 
-    def close_for(self, seconds: float, lease: Lease) -> None:
-        self._opens_at = max(self._opens_at, self._clock() + seconds)
+    def close_for(self, seconds: float, lease: Lease, cause: Cause) -> None:
+        opens_at = self._clock() + seconds
+        if opens_at >= self._opens_at:
+            self._opens_at, self._closed_by = opens_at, cause
         self._lease = Lease(self._lease.round + 1)
         self._held_this_round = 0
         self._allowed_this_round = 1
@@ -168,7 +190,8 @@ class MemoryLedger:
         next_slot_in = math.inf if probing else self._next_slot_in(now)
         closed_for = max(0.0, self._opens_at - now)
         in_use = self._held + len(self._free_at)
-        return Standing(in_use, max(next_slot_in, closed_for), closed_for)
+        closed_by = self._closed_by if closed_for else None
+        return Standing(in_use, max(next_slot_in, closed_for), closed_for, closed_by)
 
     async def aclose(self) -> None:
         """Nothing connects it to anybody."""

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 from collections.abc import Callable
 
 import attrs
 
 from ..errors import LuccaError
-
-logger: logging.Logger = logging.getLogger("lucca_training_async")
-
-_WORTH_TELLING = 10.0
+from .closures import WORTH_TELLING, Closure, logger
+from .ledger import Cause
 
 
 class Owner:
     """On whose behalf requests are sent: a single get, or a whole bulk run.
 
+    A get serves a person, who won't wait for an outage to end, nor for pauses beyond
+    ``patience``. A bulk run has a patience of another kind.
+
+    Args:
+        patience: Seconds, in total, that pauses may take.
+
     Attributes:
         fatal: Errors of one request that end everything this owner does.
+        waits_for_outages: Whether an outage may end before it does.
         ended: Why nothing more is sent for it, or None.
         requests: Requests sent so far.
         retries: How many of them were not the first of their call.
@@ -28,8 +32,10 @@ class Owner:
     """
 
     fatal: tuple[type[LuccaError], ...] = ()
+    waits_for_outages: bool = False
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float = math.inf) -> None:
+        self.patience = patience
         self.ended: LuccaError | None = None
         self.requests = 0
         self.retries = 0
@@ -38,6 +44,15 @@ class Owner:
         self._waiting = 0
         self._waiting_since = 0.0
         self._wait_is_told = False
+        self._paused_at: float | None = None
+
+    def waits_until(self, closure: Closure, now: float) -> float:
+        """The latest end of a closure that it waits for."""
+        if closure.cause is Cause.OUTAGE:
+            return -math.inf
+        if self._paused_at is None:
+            self._paused_at = now
+        return self._paused_at + self.patience
 
     def waited(self, now: float) -> float:
         """Seconds during which at least one request stood waiting for admission."""
@@ -55,9 +70,12 @@ class Owner:
 
     def tell_wait(self, what: str, seconds: float) -> None:
         """Log a long wait, the first of this owner's only: a bulk run has one a minute."""
-        if _WORTH_TELLING < seconds < math.inf and not self._wait_is_told:
+        if WORTH_TELLING < seconds < math.inf and not self._wait_is_told:
             self._wait_is_told = True
             logger.info("%s for %.0f s", what, seconds)
+
+    def on_closure(self) -> None:
+        """Called when an outage, or a pause that is worth telling, begins."""
 
     def on_end(self) -> None:
         """Called once, when ``ended`` has been set."""
@@ -71,13 +89,11 @@ class Place:
 
     Attributes:
         owner: On whose behalf it waits.
-        patience: The longest closure, in seconds, that it waits for.
         ticket: Its number in the order.
         turn: What it waits for just now.
     """
 
     owner: Owner
-    patience: float
     ticket: int
     turn: asyncio.Future[None] | None = None
 

@@ -15,13 +15,14 @@ from datetime import UTC, datetime, timedelta
 from inspect import isasyncgen, isasyncgenfunction, isawaitable, iscoroutine, iscoroutinefunction
 from typing import Any, Literal, Protocol, cast
 
-from .._budget import Gate, Owner, logger
+from .._budget import Cause, Closure, Gate, Owner, logger
 from ..errors import (
     AuthenticationError,
     ClientClosedError,
     InvalidIdError,
     LuccaError,
     NotFoundError,
+    PermissionDeniedError,
     UsageError,
 )
 from ..models import RealizedTraining
@@ -43,12 +44,17 @@ Fetch = Callable[[int, Owner], Awaitable[RealizedTraining]]
 Deliver = Callable[[int, Outcome], Awaitable[None]]
 """Takes an outcome, with the position of its id in the source; may wait for room."""
 
+_MOST_DENIALS = 20
+
 
 class Way(Protocol):
     """The way to Lucca, as far as a bulk run needs to know it."""
 
     @property
     def max_concurrency(self) -> int: ...
+
+    @property
+    def patience(self) -> float: ...
 
     def bind(self) -> Gate: ...
 
@@ -69,6 +75,7 @@ class BulkRun(Owner):
 
     # Neither a refused key nor a closed client will get better for the next id.
     fatal: tuple[type[LuccaError], ...] = (AuthenticationError, ClientClosedError, UsageError)
+    waits_for_outages = True
 
     def __init__(
         self,
@@ -79,7 +86,7 @@ class BulkRun(Owner):
         way: Way,
         on_progress: OnProgress | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(way.patience)
         check_plain_function("on_progress", on_progress)
         given = check_ids(ids)
         self.total: int | None = length_of(given)
@@ -100,6 +107,10 @@ class BulkRun(Owner):
         self._first_refusal: InvalidIdError | None = None
         self._started_at = 0.0
         self._ended_at: float | None = None
+        self._lost_before: dict[Cause, float] = {}
+        self._lost: dict[Cause, float] = {}
+        self._denied = 0
+        self._may_read = False
 
     # -- its life
 
@@ -117,6 +128,7 @@ class BulkRun(Owner):
         self._gate = self._way.bind()
         self._gate.enter(self)
         self._started_at = self._gate.now()
+        self._lost_before = self._lost_by_now()
         working = self.workers
 
         def ended(task: asyncio.Task[None]) -> None:
@@ -164,18 +176,41 @@ class BulkRun(Owner):
 
     def _note(self, task: asyncio.Task[None]) -> None:
         """One worker that fails, or is cancelled by somebody else, ends the others too."""
+        if not task.cancelled():
+            failure = task.exception()
+        else:
+            failure = None if self._cancelled else asyncio.CancelledError()
+        if failure is not None:
+            self._fail(failure)
+
+    def _fail(self, failure: BaseException) -> None:
         if self._crash is None:
-            if not task.cancelled():
-                self._crash = task.exception()
-            elif not self._cancelled:
-                self._crash = asyncio.CancelledError()
-            if self._crash is not None:
-                self.cancel()
+            self._crash = failure
+            self.cancel()
 
     def _over(self) -> None:
         assert self._gate is not None
         self._gate.leave(self)
+        self._lost = self._lost_by_now()
         self._ended_at = self._gate.now()
+
+    # -- outages and pauses
+
+    def waits_until(self, closure: Closure, now: float) -> float:
+        return max(closure.since, self._started_at) + self.patience
+
+    def on_closure(self) -> None:
+        """Tell of it: no outcome will, for as long as it lasts."""
+        try:
+            self._tell_progress()
+        except BaseException as error:
+            # Not that of the call, perhaps another run's, that has met it.
+            self._fail(error)
+
+    def _lost_by_now(self) -> dict[Cause, float]:
+        assert self._gate is not None
+        now = self._gate.now()
+        return {cause: self._gate.closures.lost(cause, now) for cause in Cause}
 
     # -- its end by an error
 
@@ -229,11 +264,24 @@ class BulkRun(Owner):
             return Failed(taken.id, self.ended)
         # Kept as values: their tracebacks would keep this run's frames alive with them.
         try:
-            return Found(taken.id, await self._fetch(taken.id, self))
+            training = await self._fetch(taken.id, self)
         except NotFoundError as error:
+            self._may_read = True
             return Missing(taken.id, error.with_traceback(None))
+        except PermissionDeniedError as error:
+            self._note_denial(error.with_traceback(None))
+            return Failed(taken.id, error)
         except LuccaError as error:
             return Failed(taken.id, error.with_traceback(None))
+        self._may_read = True
+        return Found(taken.id, training)
+
+    def _note_denial(self, error: PermissionDeniedError) -> None:
+        """A key that has been denied everything so far will be denied the rest."""
+        self._denied += 1
+        if self._denied == _MOST_DENIALS and not self._may_read:
+            assert self._gate is not None
+            self._gate.abandon(self, error)
 
     # -- what can be seen of it
 
@@ -241,8 +289,16 @@ class BulkRun(Owner):
     def stats(self) -> BulkStats:
         if self._gate is None:
             return BulkStats()
+        is_over = self._ended_at is not None
         now = self._gate.now() if self._ended_at is None else self._ended_at
-        return BulkStats(self.requests, self.retries, self.waited(now), now - self._started_at)
+        elapsed, lost = now - self._started_at, self._lost if is_over else self._lost_by_now()
+        # What was there before the run began is not lost to it.
+        outages, pauses = (
+            min(lost[cause] - self._lost_before[cause], elapsed)
+            for cause in (Cause.OUTAGE, Cause.PAUSE)
+        )
+        waited = self.waited(now)
+        return BulkStats(self.requests, self.retries, waited, elapsed, outages, pauses)
 
     def _tell_progress(self) -> None:
         if self._on_progress is not None:
@@ -252,10 +308,10 @@ class BulkRun(Owner):
     def _progress(self) -> Progress:
         assert self._gate is not None
         budget = self._gate.budget()
-        waiting_for: Literal["budget", "pause"] | None = None
+        waiting_for: Literal["budget", "pause", "outage"] | None = budget.closed_by
         until = None
         if budget.next_slot_in != 0:
-            waiting_for = "pause" if budget.closed_for else "budget"
+            waiting_for = waiting_for or "budget"
             if budget.next_slot_in is not None:
                 until = datetime.now(UTC) + timedelta(seconds=budget.next_slot_in)
         counts = self._counts

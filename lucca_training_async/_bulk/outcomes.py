@@ -95,7 +95,7 @@ class Progress:
         waited: Seconds during which at least one request stood waiting for the budget, a
             pause or a place.
         waiting_for: What keeps the next request from being sent just now: the ``"budget"``,
-            a ``"pause"`` that a 429 has asked for, or None.
+            a ``"pause"`` that Lucca has asked for, an ``"outage"``, or None.
         waiting_until: When that will be over (UTC), or None where it isn't known.
     """
 
@@ -106,12 +106,12 @@ class Progress:
     failed: int
     refused: int
     waited: float
-    waiting_for: Literal["budget", "pause"] | None
+    waiting_for: Literal["budget", "pause", "outage"] | None
     waiting_until: datetime | None
 
 
 OnProgress = Callable[[Progress], object]
-"""Called after each outcome; a plain function."""
+"""Called after each outcome, and when an outage or a long pause begins; a plain function."""
 
 
 @attrs.frozen
@@ -124,12 +124,18 @@ class BulkStats:
         waited: Seconds, out of ``elapsed``, during which at least one request stood waiting
             for the budget (or a pause, or a place) to let it through.
         elapsed: Seconds from start to end.
+        lost_to_outages: Seconds, out of ``elapsed``, from the first request of an outage to the
+            first sign of life.
+        lost_to_pauses: Seconds, out of ``elapsed``, during which nothing was sent because Lucca
+            had asked to wait.
     """
 
     requests: int = 0
     retries: int = 0
     waited: float = 0.0
     elapsed: float = 0.0
+    lost_to_outages: float = 0.0
+    lost_to_pauses: float = 0.0
 
 
 @attrs.frozen
@@ -142,9 +148,10 @@ class BulkResult:
         failures: What went wrong, by id, in that order.
         refused: The values that are no ids, in that order.
         stats: What the run took.
-        stopped: The error that ended the run early (a refused key, a closed client or
-            session), or None. Ids of a collection that were not sent are in ``failures``
-            then, with this error; an iterator is not read any further.
+        stopped: The error that ended the run early (a refused key, a key that may read nothing,
+            an outage or a pause beyond ``RetryPolicy.patience``, a host that never answered, a
+            closed client or session), or None. Ids of a collection that were not sent are in
+            ``failures`` then, with this error; an iterator is not read any further.
     """
 
     items: dict[int, RealizedTraining]

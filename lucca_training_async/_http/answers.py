@@ -110,6 +110,14 @@ def is_success(status: int) -> bool:
     return 200 <= status < 300
 
 
+def is_given_up(status: int) -> bool:
+    """Whether a gateway has stopped waiting for Lucca, which the request may reach all the same.
+
+    502 and 504 (RFC 9110, sections 15.6.3 and 15.6.5), and what Cloudflare has in their place.
+    """
+    return status in (502, 504) or status >= 520
+
+
 def response_error(reply: Reply, *, attempts: int, key: ApiKey) -> ResponseError:
     """The exception for an answer that is no success.
 
@@ -149,6 +157,7 @@ def response_error(reply: Reply, *, attempts: int, key: ApiKey) -> ResponseError
         retry_after=retry_after,
         attempts=attempts,
         request_id=support_id,
+        transient=is_page(reply),
     )
 
 
@@ -159,8 +168,9 @@ def _said(problem: ProblemDetails, status: int) -> str:
 
 
 def _class_of(reply: Reply) -> type[ResponseError]:
-    if reply.status == 404 and is_page(reply):
-        # Nothing that Lucca says of the record: people delete what is not found.
+    if reply.status < 500 and reply.status != 429 and is_page(reply):
+        # Nothing that Lucca says, of the record or of the key: people delete what is not found,
+        # and a refused key would end a run.
         return ResponseError
     default = ServerError if reply.status >= 500 else ResponseError
     return ERROR_BY_STATUS.get(reply.status, default)

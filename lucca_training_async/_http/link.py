@@ -1,4 +1,4 @@
-"""What all views of one client share: its session and its gate, bound to one event loop."""
+"""What all views of one client share: its session, its gate, and what is known of the host."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from .._budget import Budget, Gate, MemoryLedger, logger
 from ..errors import ClientClosedError
 from ..settings import Settings
 from .answers import quoted
+from .health import Health
 from .session import Session
 
 
@@ -17,6 +18,7 @@ class Link:
     def __init__(self, settings: Settings) -> None:
         self.settings: Settings = settings
         self.session: Session = Session(settings)
+        self.health: Health = Health()
         self._gate: Gate | None = None
         self._deprecations_told: set[str] = set()
 

@@ -1,7 +1,8 @@
 """Whether to try again and when: tenacity's strategies, and the two that it lacks.
 
-tenacity never hears of a 429, which is no failed attempt (see ``call``), nor of a first
-attempt that succeeds: its machinery would cost every call a fifth of its time.
+tenacity hears of an id's own failures only (see ``call``): of no 429, of nothing that falls into
+an outage, nor of a first attempt that succeeds: its machinery would cost every call a fifth of
+its time.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ T = TypeVar("T")
 class AtLeastRetryAfter(wait_base):
     """Another wait, and never a shorter one than the answer asks for.
 
-    tenacity's own ``+`` adds two waits, where Retry-After is a floor.
+    tenacity's own ``+`` adds two waits, where Retry-After is a floor. That it is not longer
+    than the call waits has been seen to by the gate, which it closes for everybody.
     """
 
     def __init__(self, wait: Callable[[tenacity.RetryCallState], float]) -> None:
@@ -55,8 +57,18 @@ class StopBeforeDeadline(stop_base):
 class Retrying(tenacity.AsyncRetrying):
     """tenacity's loop, from the moment on at which the first attempt has failed."""
 
-    async def resume(self, failure: RequestError, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def resume(
+        self,
+        failure: RequestError,
+        attempt: Callable[[], Awaitable[T]],
+        failures: Callable[[], int] | None = None,
+    ) -> T:
         """What the first further attempt that succeeds brings.
+
+        Args:
+            failure: That of the first attempt.
+            attempt: Makes another.
+            failures: Gives how many count, the last one included, if not all do.
 
         Raises:
             RequestError: The last failure, where no further attempt is due.
@@ -65,6 +77,8 @@ class Retrying(tenacity.AsyncRetrying):
         state = tenacity.RetryCallState(self, None, (), {})
         while True:
             state.set_exception((type(failure), failure, failure.__traceback__))
+            if failures is not None:
+                state.attempt_number = max(1, failures())
             await self._pause(state)
             try:
                 return await attempt()
@@ -88,8 +102,7 @@ def retrying(
 ) -> Retrying:
     """The loop that a policy asks for."""
     stops: list[Callable[[tenacity.RetryCallState], bool]] = [
-        tenacity.stop_after_attempt(policy.max_attempts),
-        lambda state: retry_after(_failure(state)) > policy.retry_after_max,
+        tenacity.stop_after_attempt(policy.max_attempts)
     ]
     if policy.deadline is not None:
         stops.append(StopBeforeDeadline(policy.deadline, elapsed))
@@ -113,10 +126,10 @@ def full_jitter(policy: RetryPolicy) -> wait_base:
     )
 
 
-def backoff_bound(refusals: int, policy: RetryPolicy) -> float:
-    """The longest wait, in seconds, after so many 429s in a row that name no time."""
+def backoff_bound(times: int, policy: RetryPolicy) -> float:
+    """The longest wait, in seconds, after so many refusals or probes that name no time."""
     try:
-        return min(policy.backoff_max, policy.backoff_initial * 2.0 ** (refusals - 1))
+        return min(policy.backoff_max, policy.backoff_initial * 2.0 ** (times - 1))
     except OverflowError:
         return policy.backoff_max
 

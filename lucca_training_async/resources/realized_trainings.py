@@ -46,7 +46,7 @@ class RealizedTrainings:
             UsageError: The client belongs to another event loop.
         """
         checked = check_id(id)
-        owner = Owner()
+        owner = self._caller.owner()
         with self._caller.on_behalf_of(owner):
             return await self._fetch(checked, owner)
 

@@ -1,0 +1,185 @@
+"""Why nobody is admitted just now, until when, and for whom that is too long.
+
+There are two causes, and each is told to whoever reads the log: a *pause* that Lucca has asked
+for (or a short one, to see whether it is an outage), and an *outage* of the host. A pause is
+over when its time is; an outage is over with the next sign of life, and until then whoever is
+admitted is a probe.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+import attrs
+
+from ..errors import RequestError
+from .ledger import Cause
+
+logger: logging.Logger = logging.getLogger("lucca_training_async")
+WORTH_TELLING = 10.0
+"""Seconds of standing still that are worth a line in the log."""
+
+
+@attrs.frozen
+class Closure:
+    """Nobody is admitted for a time.
+
+    Attributes:
+        cause: Why.
+        since: When it first showed; its prolongations keep that.
+        closed_at: When it was last prolonged.
+        until: Its end.
+        seen: The failure that it was closed for, or None if another process met it.
+    """
+
+    cause: Cause
+    since: float
+    closed_at: float
+    until: float
+    seen: RequestError | None
+
+
+class GateClosedError(Exception):
+    """The gate is closed for longer than this call waits; for the call to translate.
+
+    Attributes:
+        closure: By what.
+        seconds: For how long; where a probe is under way, for as long as before it.
+    """
+
+    def __init__(self, closure: Closure, seconds: float) -> None:
+        super().__init__(closure, seconds)
+        self.closure = closure
+        self.seconds = seconds
+
+
+class Waiting(Protocol):
+    """Whoever may not want to wait."""
+
+    def waits_until(self, closure: Closure, now: float) -> float: ...
+
+
+@attrs.define
+class _Span:
+    """For how many seconds something has held, however often it was prolonged."""
+
+    total: float = 0.0
+    start: float = 0.0
+    end: float = 0.0
+
+    def extend(self, start: float, end: float) -> None:
+        if start > self.end:
+            self.total += self.end - self.start
+            self.start = start
+        self.end = max(self.end, end)
+
+    def cut(self, now: float) -> None:
+        self.end = max(self.start, min(self.end, now))
+
+    def seconds(self, now: float) -> float:
+        return self.total + max(0.0, min(self.end, now) - self.start)
+
+
+class Closures:
+    """What closes one gate."""
+
+    def __init__(self) -> None:
+        self._of: dict[Cause, Closure] = {}
+        self._told: dict[Cause, float] = {}
+        self._lost = {cause: _Span() for cause in Cause}
+
+    def __bool__(self) -> bool:
+        """Whether there may be one: it takes an answer to know that one is over."""
+        return bool(self._of)
+
+    @property
+    def until(self) -> float:
+        """When the last of them ends."""
+        return max((closure.until for closure in self._of.values()), default=-math.inf)
+
+    @property
+    def outage(self) -> Closure | None:
+        return self._of.get(Cause.OUTAGE)
+
+    def cause(self, now: float) -> Cause | None:
+        """What keeps requests back just now."""
+        if Cause.OUTAGE in self._of:
+            return Cause.OUTAGE
+        return Cause.PAUSE if self.until > now else None
+
+    def lost(self, cause: Cause, now: float) -> float:
+        """Seconds that it has cost so far."""
+        return self._lost[cause].seconds(now)
+
+    def close(self, closure: Closure) -> bool:
+        """Note one more; whether it is news."""
+        cause, now = closure.cause, closure.closed_at
+        known = self._of.get(cause)
+        if known is not None:
+            # Another process tells no more than the end.
+            since = known.since if closure.seen is None else closure.since
+            until = max(known.until, closure.until)
+            closure = attrs.evolve(closure, since=since, until=until)
+        self._of[cause] = closure
+        is_outage = cause is Cause.OUTAGE
+        if is_outage:
+            self._lost[cause].extend(closure.since, math.inf)
+        else:
+            self._lost[cause].extend(now, closure.until)
+        if cause in self._told or (not is_outage and closure.until - now <= WORTH_TELLING):
+            return False
+        self._told[cause] = closure.since if is_outage else now
+        self._tell_beginning(closure)
+        return True
+
+    def over(self, sent_at: float, now: float) -> None:
+        """A request sent at that time has shown that the host answers, and asks nobody to wait."""
+        for cause, closure in list(self._of.items()):
+            if cause is Cause.OUTAGE or (closure.until <= now and sent_at >= closure.closed_at):
+                del self._of[cause]
+                self._lost[cause].cut(now)
+                if (since := self._told.pop(cause, None)) is not None:
+                    self._tell_end(cause, now - since)
+
+    def refusing(self, owner: Waiting, now: float, *, is_probing: bool) -> GateClosedError | None:
+        """What tells this owner not to wait, if it should not.
+
+        Args:
+            owner: Who would have to wait.
+            now: The time.
+            is_probing: Whether a request is under way whose answer must come first.
+        """
+        for closure in self._of.values():
+            if closure.until > now:
+                if owner.waits_until(closure, now) < closure.until:
+                    return GateClosedError(closure, closure.until - now)
+            elif (
+                is_probing
+                and closure.cause is Cause.OUTAGE
+                and owner.waits_until(closure, now) == -math.inf
+            ):
+                return GateClosedError(closure, closure.until - closure.closed_at)
+        return None
+
+    @staticmethod
+    def _tell_beginning(closure: Closure) -> None:
+        seconds = closure.until - closure.closed_at
+        seen = closure.seen or "another client of this tenant has met it"
+        if closure.cause is Cause.OUTAGE:
+            told = "no sign of life since %s (last seen: %s); asking again in %.1f s"
+            logger.warning(told, _moment(closure.since - closure.closed_at), seen, seconds)
+        else:
+            logger.warning("paused for %.0f s, until %s: %s", seconds, _moment(seconds), seen)
+
+    @staticmethod
+    def _tell_end(cause: Cause, seconds: float) -> None:
+        what = "the outage" if cause is Cause.OUTAGE else "the pause"
+        logger.info("%s is over, after %.0f s", what, seconds)
+
+
+def _moment(seconds: float) -> str:
+    """The time of day, so many seconds from now."""
+    return f"{datetime.now(UTC) + timedelta(seconds=seconds):%H:%M:%S} UTC"

@@ -1,0 +1,86 @@
+"""One call: what it asks for, and what has become of its attempts so far."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+import attrs
+
+from .._budget import Closure, Gate, Place
+from ..errors import RequestError
+from .health import Silence, Target
+
+T = TypeVar("T")
+
+
+@attrs.define(eq=False)
+class Call(Generic[T]):
+    """One resource on its way here, in as many requests as it takes.
+
+    Attributes:
+        target: What it asks for.
+        gate: What admits its requests.
+        place: Its place in the order of admission.
+        requests: How many were sent.
+        refusals: How many of them, the last ones in a row, met a 429.
+        started_at: When the first was sent.
+        met: What the request that is just over came to, if it came to nothing.
+        failure: The same of the last one for its own target.
+        silences: For each failed attempt, the silence that it is part of; None for an answer
+            that was no use.
+        doubt: The silence that must be decided before the call can end, if there is one.
+        closed: What it won't wait for the end of, and how many seconds that takes.
+    """
+
+    target: Target[T]
+    gate: Gate
+    place: Place
+    requests: int = 0
+    refusals: int = 0
+    started_at: float = 0.0
+    met: RequestError | None = None
+    failure: RequestError | None = None
+    silences: list[Silence | None] = attrs.field(factory=list["Silence | None"])
+    doubt: Silence | None = None
+    closed: tuple[Closure, float] | None = None
+
+    def count(self, target: Target[Any], now: float) -> None:
+        """One more request is sent, for its own target or for a witness."""
+        owner = self.place.owner
+        owner.requests += 1
+        if target is not self.target or self.requests:
+            owner.retries += 1
+        if target is self.target:
+            self.requests += 1
+            if self.requests == 1:
+                self.started_at = now
+
+    def uncount(self, target: Target[Any]) -> None:
+        """It was not sent after all, nor tried."""
+        owner = self.place.owner
+        owner.requests -= 1
+        if target is self.target:
+            self.requests -= 1
+        if target is not self.target or self.requests:
+            owner.retries -= 1
+
+    def forget(self) -> None:
+        """Let go of the errors, whose tracebacks lead here."""
+        self.met = self.failure = None
+
+    def failures(self) -> int:
+        """Those of its attempts that count against it: what falls into an outage does not."""
+        return sum(silence is None or not silence.is_outage for silence in self.silences)
+
+    def settle_doubt(self) -> None:
+        """Go on if the host was to blame.
+
+        Raises:
+            RequestError: It was not.
+        """
+        if self.doubt is None or not self.doubt.is_decided:
+            return
+        was_outage, self.doubt = self.doubt.is_outage, None
+        if not was_outage:
+            assert self.failure is not None
+            raise self.failure

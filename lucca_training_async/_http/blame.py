@@ -1,0 +1,132 @@
+"""What an answer, or the want of one, does to the gate and to the call that met it.
+
+``health`` knows whose fault a failure is; here it has its effects. They are all had while the
+request still holds its place, so that nothing goes out in between.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from typing import Any
+
+from .._budget import Admission, Cause
+from ..errors import RateLimitedError, RequestError
+from ..settings import RetryPolicy
+from .attempts import Call
+from .health import Health, Target, is_sign_of_life
+from .refusals import given_up
+from .retry import backoff_bound, is_transient, retry_after
+
+# Lucca's window is a minute: an absurd Retry-After must not disable a client for good.
+_LONGEST_PAUSE = 86_400.0
+_A_MOMENT = 0.001
+
+
+class Blame:
+    """Puts the blame for failures, by one retry policy, where ``health`` says."""
+
+    def __init__(self, health: Health, policy: RetryPolicy) -> None:
+        self._health = health
+        self._policy = policy
+
+    def target(self, call: Call[Any]) -> Target[Any]:
+        """What the call is to ask for: after several failures in a row, a witness."""
+        if call.doubt is None and self._health.silence.closed_at is None:
+            return call.target
+        return self._health.witness or call.target
+
+    def answered(self, call: Call[Any], target: Target[Any], sent_at: float) -> None:
+        """A sign of life."""
+        health, closures = self._health, call.gate.closures
+        if closures:
+            closures.over(sent_at, call.gate.now())
+        if health.is_troubled:
+            health.answered(target)
+        else:
+            health.witness = target
+
+    def refused(
+        self, call: Call[Any], admission: Admission, error: RateLimitedError, sent_at: float
+    ) -> float:
+        """A 429 closes the gate for as long as Lucca asks; how many seconds that is.
+
+        Raises:
+            GateClosedError: They are more than the call waits.
+        """
+        call.failure = error
+        call.refusals += 1
+        own = random.random() * backoff_bound(call.refusals, self._policy)
+        seconds = min(max(retry_after(error), own), _LONGEST_PAUSE)
+        since = self._health.refused(sent_at)
+        admission.close_for(seconds, Cause.PAUSE, since=since, seen=copy.copy(error))
+        call.gate.check(call.place)
+        return seconds
+
+    def failed(
+        self, call: Call[Any], admission: Admission, target: Target[Any], sent_at: float
+    ) -> bool:
+        """Whether what was met is the call's own failure, or else it goes back to its place.
+
+        Raises:
+            GateClosedError: The gate is closed for longer than the call waits.
+            LuccaError: Its owner's end: the host is given up.
+        """
+        assert call.met is not None
+        is_own = target is call.target
+        if is_own:
+            call.failure = call.met
+            call.refusals = 0
+        if is_sign_of_life(call.met):
+            self.answered(call, target, sent_at)
+            if is_own:
+                call.silences.append(None)
+            return is_own
+        silence = self._health.silence
+        if is_own:
+            call.silences.append(silence)
+        # A copy, without the traceback, which would keep all its frames alive.
+        self._close(call, admission, copy.copy(call.met), is_own, sent_at)
+        call.gate.check(call.place)
+        if not is_own or silence.is_outage:
+            return False
+        waits = call.place.owner.waits_for_outages
+        if waits and self._health.witness is not None and self._is_last(call):
+            call.doubt = silence
+            return False
+        return True
+
+    def _close(
+        self,
+        call: Call[Any],
+        admission: Admission,
+        error: RequestError,
+        is_own: bool,
+        sent_at: float,
+    ) -> None:
+        """Close the gate, if it is time to, or time is asked for; or give the host up."""
+        health, gate, now = self._health, call.gate, call.gate.now()
+        silence, owner = health.silence, call.place.owner
+        if is_own:
+            closes = health.failed(call.target.url, error, sent_at, now)
+        else:
+            closes = health.witness_failed(error, sent_at, now)
+        seconds = min(retry_after(error), _LONGEST_PAUSE)
+        if closes:
+            if owner.waits_for_outages and health.is_hopeless(self._policy.max_attempts, now):
+                url = str(call.target.url)
+                end = given_up(silence, url=url, attempts=call.requests, now=now)
+                gate.abandon(owner, end)
+                return
+            own = backoff_bound(silence.probes + 1, self._policy) * (1 + random.random()) / 2
+            # The last probe is due before anybody's patience ends, not when it has ended.
+            if (left := gate.last_probe_at(silence.since) - now - _A_MOMENT) > 0:
+                own = min(own, left)
+            seconds = max(seconds, own)
+        if seconds > 0:
+            cause = Cause.OUTAGE if silence.is_outage else Cause.PAUSE
+            admission.close_for(seconds, cause, since=silence.since, seen=error)
+
+    def _is_last(self, call: Call[Any]) -> bool:
+        assert call.failure is not None
+        return not is_transient(call.failure) or call.failures() >= self._policy.max_attempts

@@ -1,0 +1,160 @@
+"""Whose fault is a failure: the budget's, the host's, or the id's own?
+
+Nothing here does I/O. :class:`Health` is told what each request came to, and when it was sent,
+and knows what is to be made of it. What counts is what comes *next*: failures that a sign of
+life follows were their ids' own; failures of several ids in a row, with no sign of life in
+between, may be an outage. Then nobody guesses: the next request is for something that was
+answered before, the *witness*. If it is answered again, the failures were the ids' own; if it
+is not, there is an outage, and none of the failures in it is held against an id.
+
+A host that has never answered has no witness, so that several failures in a row are enough to
+stop the others, and a few probes to give it up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import attrs
+from yarl import URL
+
+from ..errors import LuccaConnectionError, RequestError, WrongRecordError
+
+T = TypeVar("T")
+
+_SEVERAL = 3
+_FEWEST_PROBES = 4
+# So that a host that never answers is given up within a minute: an attempt takes 15 s at most.
+_LONGEST_INTRODUCTION = 45.0
+
+
+@attrs.frozen(eq=False)
+class Target(Generic[T]):
+    """Something that can be asked for.
+
+    Attributes:
+        url: Where it is.
+        read: Turns the body of a success into the value, or raises WireError.
+    """
+
+    url: URL
+    read: Callable[[bytes], T]
+
+
+@attrs.define(eq=False)
+class Silence:
+    """Failures in a row, with no sign of life in between.
+
+    Attributes:
+        since: When the first of those requests was sent.
+        last: What the last of them came to, or None if there was none yet.
+        closed_at: When the gate was closed for it, or None if it wasn't.
+        probes: How many requests sent after that have failed.
+        is_outage: Whether it is the host's fault, as far as is known.
+        is_over: Whether there was a sign of life.
+    """
+
+    since: float = 0.0
+    last: RequestError | None = None
+    closed_at: float | None = None
+    probes: int = 0
+    is_outage: bool = False
+    is_over: bool = False
+    _asked_for: set[URL] = attrs.field(factory=set[URL], init=False)
+
+    @property
+    def is_decided(self) -> bool:
+        return self.is_outage or self.is_over
+
+    @property
+    def is_of_several(self) -> bool:
+        return len(self._asked_for) >= _SEVERAL
+
+    def add(self, url: URL, error: RequestError, sent_at: float) -> None:
+        if self.last is None:
+            self.since = sent_at
+        self.last = error
+        if not self.is_of_several:
+            self._asked_for.add(url)
+
+
+class Health:
+    """What is known of one host.
+
+    Attributes:
+        witness: What was answered last, or None if nothing ever was.
+        silence: The one that lasts, empty while all is well.
+        refused_since: When the first of the 429s in a row was sent, or None.
+    """
+
+    def __init__(self) -> None:
+        self.witness: Target[object] | None = None
+        self.silence: Silence = Silence()
+        self.refused_since: float | None = None
+
+    @property
+    def is_troubled(self) -> bool:
+        """Whether a sign of life would be news."""
+        return self.silence.last is not None or self.refused_since is not None
+
+    def answered(self, target: Target[object]) -> None:
+        """A sign of life."""
+        self.witness = target
+        self.refused_since = None
+        if self.silence.last is not None:
+            self.silence.is_over = True
+            self.silence = Silence()
+
+    def refused(self, sent_at: float) -> float:
+        """A 429, which says nothing of the host; since when there was nothing else."""
+        if self.refused_since is None:
+            self.refused_since = sent_at
+        return self.refused_since
+
+    def failed(self, url: URL, error: RequestError, sent_at: float, now: float) -> bool:
+        """No sign of life; whether the gate is to be closed, for one pause more."""
+        self.refused_since = None
+        silence = self.silence
+        silence.add(url, error, sent_at)
+        if silence.closed_at is not None:
+            if sent_at <= silence.closed_at:
+                return False  # it was under way already
+            silence.probes += 1
+            silence.is_outage = True
+        elif silence.is_of_several:
+            silence.closed_at = now
+            silence.is_outage = self.witness is None
+        else:
+            return False
+        return True
+
+    def witness_failed(self, error: RequestError, sent_at: float, now: float) -> bool:
+        """As ``failed``, for the witness: there is no doubt left."""
+        assert self.witness is not None
+        silence = self.silence
+        is_first = not silence.is_outage
+        closes = self.failed(self.witness.url, error, sent_at, now)
+        silence.is_outage = True
+        if silence.closed_at is None:
+            silence.closed_at = now
+        return closes or is_first
+
+    def is_hopeless(self, max_attempts: int, now: float) -> bool:
+        """Whether a host that has never answered is to be given up."""
+        silence = self.silence
+        if self.witness is not None or not silence.probes:
+            return False
+        enough = max(_FEWEST_PROBES, max_attempts - 1)
+        return silence.probes >= enough or now - silence.since >= _LONGEST_INTRODUCTION
+
+
+def is_sign_of_life(error: RequestError) -> bool:
+    """Whether Lucca itself has spoken: any answer but a 408, a 429 and a 5xx, and no page.
+
+    A page, and a body of unknown length that breaks off, are transient; another record than
+    the one asked for is so too, and an answer all the same.
+    """
+    if isinstance(error, LuccaConnectionError):
+        return False
+    return isinstance(error, WrongRecordError) or not error.transient

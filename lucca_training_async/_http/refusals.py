@@ -1,0 +1,65 @@
+"""The errors of calls and runs that don't wait for the end of a closure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from .._budget import Cause, Closure
+from ..errors import LuccaError, OutageError, RateLimitedError, RequestError
+from .health import Silence
+
+
+def refusal(
+    closure: Closure,
+    seconds: float,
+    *,
+    url: str,
+    attempts: int,
+    now: float,
+    patience: float | None,
+) -> LuccaError:
+    """What a call is told that the gate refuses, and the whole run of its owner, if that ends.
+
+    Args:
+        closure: By what it is closed.
+        seconds: For how long.
+        url: What was to be asked for.
+        attempts: How many requests were sent for it.
+        now: The time, by the gate's clock.
+        patience: The seconds that the run was to wait; None for a single get.
+    """
+    what = "not sent" if patience is None else "stopped"
+    more = "" if patience is None else f", and RetryPolicy.patience is {patience:g} s"
+    if closure.cause is Cause.PAUSE and isinstance(closure.seen, RateLimitedError | None):
+        told = f"{what}: Lucca has answered 429 and asks to wait {seconds:.0f} s more{more} [{url}]"
+        return RateLimitedError(told, url=url, status=429, retry_after=seconds, attempts=attempts)
+    told = f"{_since(closure.since, now, closure.seen)}; asking again in {seconds:.1f} s{more}"
+    return OutageError(
+        f"{what}: {told} [{url}]",
+        url=url,
+        since=_moment(closure.since, now),
+        last_seen=closure.seen,
+        retry_after=seconds,
+        attempts=attempts,
+    )
+
+
+def given_up(silence: Silence, *, url: str, attempts: int, now: float) -> OutageError:
+    """What ends a run over a host that has never answered."""
+    told = _since(silence.since, now, silence.last)
+    return OutageError(
+        f"stopped: this host has never answered; {told} [{url}]",
+        url=url,
+        since=_moment(silence.since, now),
+        last_seen=silence.last,
+        attempts=attempts,
+    )
+
+
+def _since(since: float, now: float, seen: RequestError | None) -> str:
+    told = f"no sign of life for {now - since:.0f} s, since {_moment(since, now):%H:%M:%S} UTC"
+    return told if seen is None else f"{told} (last seen: {seen})"
+
+
+def _moment(at: float, now: float) -> datetime:
+    return datetime.now(UTC) - timedelta(seconds=now - at)
