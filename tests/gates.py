@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 import pytest
 import pytest_asyncio
 
-from lucca_training_async import LuccaError, RateLimit
+from lucca_training_async import LuccaError, RateLimit, RateLimitedError
 from lucca_training_async._budget import (
     Admission,
+    Cause,
     Gate,
     Lease,
     Ledger,
@@ -84,8 +85,8 @@ class SlowLedger:
     def settle(self, lease: Lease, sent: Sent) -> None:
         self.ledger.settle(lease, sent)
 
-    def close_for(self, seconds: float, lease: Lease) -> None:
-        self.ledger.close_for(seconds, lease)
+    def close_for(self, seconds: float, lease: Lease, cause: Cause) -> None:
+        self.ledger.close_for(seconds, lease, cause)
 
     def standing(self) -> Standing:
         return self.ledger.standing()
@@ -115,10 +116,11 @@ class SharedLedger(SlowLedger):
 
     delay: float = 0.0
     closed_until: float = field(default=-math.inf, init=False)
+    cause: Cause = field(default=Cause.PAUSE, init=False)
 
     async def take(self) -> Lease | Wait:
         if self.closed_until > now():
-            return Wait(self.closed_until - now(), closed=True)
+            return Wait(self.closed_until - now(), closed=self.cause)
         return await super().take()
 
     def close_elsewhere(self, seconds: float) -> None:
@@ -157,7 +159,7 @@ async def patiently(ledger: Ledger) -> Lease:
 async def close_ledger(ledger: Ledger, seconds: float) -> None:
     """As a 429 does: by the request that met it, before it is over."""
     lease = await leased(ledger)
-    ledger.close_for(seconds, lease)
+    ledger.close_for(seconds, lease, Cause.PAUSE)
     ledger.settle(lease, Sent.ANSWERED)
 
 
@@ -185,7 +187,7 @@ def make_gate(
 
 
 async def admit(gate: Gate, owner: Owner | None = None, *, patience: float = math.inf) -> Admission:
-    return await gate.admit(gate.place(owner or Owner(), patience))
+    return await gate.admit(gate.place(owner or Owner(patience)))
 
 
 def leave(admission: Admission, sent: Sent = Sent.ANSWERED) -> None:
@@ -197,17 +199,24 @@ async def queue(
     gate: Gate, owner: Owner | None = None, *, patience: float = math.inf
 ) -> asyncio.Task[Admission]:
     """One more call that waits, and has got as far as it can."""
-    place = gate.place(owner or Owner(), patience)
+    place = gate.place(owner or Owner(patience))
     waiting = asyncio.create_task(gate.admit(place))
     await asyncio.sleep(0)
     return waiting
 
 
-def close(gate: Gate, admission: Admission, seconds: float, *, asked: bool = True) -> None:
+A_429 = RateLimitedError("429", url="https://acme.ilucca.net/1", status=429)
+
+
+def close_for(admission: Admission, seconds: float, cause: Cause = Cause.PAUSE) -> None:
+    admission.close_for(seconds, cause, since=now(), seen=A_429)
+
+
+def close(gate: Gate, admission: Admission, seconds: float, cause: Cause = Cause.PAUSE) -> None:
     """As a 429 does: by the request that met it, before its place is given back."""
     with admission:
         admission.sent = Sent.ANSWERED
-        admission.close_for(seconds, asked=asked)
+        close_for(admission, seconds, cause)
 
 
 def entries(gate: Gate) -> list[Place]:

@@ -41,7 +41,7 @@ from ..settings import RateLimit
 
 # A moment may have been later than the clock says: Python's own ticks 64 times a second on
 # Windows, and uvloop's counts milliseconds, from the beginning of a turn of the loop.
-_CLOCK_GRAIN = 0.01 + time.get_clock_info("monotonic").resolution
+_CLOCK_GRAIN = 0.008 + time.get_clock_info("monotonic").resolution
 
 
 class Sent(Enum):

@@ -74,6 +74,9 @@ class Owner:
             self._wait_is_told = True
             logger.info("%s for %.0f s", what, seconds)
 
+    def give_up(self, error: LuccaError) -> None:
+        """Begin nothing new: the host has never answered. What has begun may go on."""
+
     def on_closure(self) -> None:
         """Called when an outage, or a pause that is worth telling, begins."""
 

@@ -109,6 +109,7 @@ class BulkRun(Owner):
         self._ended_at: float | None = None
         self._lost_before: dict[Cause, float] = {}
         self._lost: dict[Cause, float] = {}
+        self._given_up: LuccaError | None = None
         self._denied = 0
         self._may_read = False
 
@@ -214,12 +215,25 @@ class BulkRun(Owner):
 
     # -- its end by an error
 
+    @property
+    def stopped(self) -> LuccaError | None:
+        """Why nothing new is sent, or None."""
+        return self.ended or self._given_up
+
+    def give_up(self, error: LuccaError) -> None:
+        if self._given_up is None:
+            self._given_up = error
+            self._read_no_further()
+
     def on_end(self) -> None:
+        super().on_end()
+        self._read_no_further()
+
+    def _read_no_further(self) -> None:
         """Read nothing more that has no end, or may never come; a collection is read on.
 
         Its ids have an outcome each, which costs nothing.
         """
-        super().on_end()
         if self.total is not None and not self.source.waits:
             return
         self.source.exhausted = True
@@ -251,7 +265,7 @@ class BulkRun(Owner):
         try:
             return await self.source.next()
         except asyncio.CancelledError:
-            if self.ended is None or task.uncancel():
+            if self.stopped is None or task.uncancel():
                 raise
             return None
         finally:
@@ -260,8 +274,8 @@ class BulkRun(Owner):
     async def _outcome(self, taken: TakenId) -> Outcome:
         if isinstance(taken.id, InvalidIdError):
             return Refused(taken.value, taken.id)
-        if self.ended is not None:
-            return Failed(taken.id, self.ended)
+        if (stopped := self.stopped) is not None:
+            return Failed(taken.id, stopped)
         # Kept as values: their tracebacks would keep this run's frames alive with them.
         try:
             training = await self._fetch(taken.id, self)
@@ -380,4 +394,4 @@ async def collect(run: BulkRun, on_outcome: OnOutcome | None) -> BulkResult:
     finally:
         await run.aclose()
     in_order = (delivered[position] for position in sorted(delivered))
-    return BulkResult.of(in_order, run.stats, run.ended)
+    return BulkResult.of(in_order, run.stats, run.stopped)

@@ -42,7 +42,7 @@ class OutcomeStream:
     @property
     def stopped(self) -> LuccaError | None:
         """The error that ended the run early (a refused key, a closed client), or None."""
-        return self._run.ended
+        return self._run.stopped
 
     def __aiter__(self) -> Self:
         return self

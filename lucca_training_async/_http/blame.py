@@ -11,7 +11,7 @@ import random
 from typing import Any
 
 from .._budget import Admission, Cause
-from ..errors import RateLimitedError, RequestError
+from ..errors import OutageError, RateLimitedError, RequestError
 from ..settings import RetryPolicy
 from .attempts import Call
 from .health import Health, Target, is_sign_of_life
@@ -57,7 +57,7 @@ class Blame:
         call.failure = error
         call.refusals += 1
         own = random.random() * backoff_bound(call.refusals, self._policy)
-        seconds = min(max(retry_after(error), own), _LONGEST_PAUSE)
+        seconds = min(retry_after(error) or own, _LONGEST_PAUSE)
         since = self._health.refused(sent_at)
         admission.close_for(seconds, Cause.PAUSE, since=since, seen=copy.copy(error))
         call.gate.check(call.place)
@@ -82,7 +82,7 @@ class Blame:
             if is_own:
                 call.silences.append(None)
             return is_own
-        silence = self._health.silence
+        silence, owner = self._health.silence, call.place.owner
         if is_own:
             call.silences.append(silence)
         # A copy, without the traceback, which would keep all its frames alive.
@@ -90,10 +90,12 @@ class Blame:
         call.gate.check(call.place)
         if not is_own or silence.is_outage:
             return False
-        waits = call.place.owner.waits_for_outages
-        if waits and self._health.witness is not None and self._is_last(call):
-            call.doubt = silence
-            return False
+        if owner.waits_for_outages and self._is_last(call):
+            if self._health.witness is not None:
+                call.doubt = silence
+                return False
+            if self._health.used_up():
+                owner.give_up(self._given_up(call))
         return True
 
     def _close(
@@ -108,16 +110,15 @@ class Blame:
         health, gate, now = self._health, call.gate, call.gate.now()
         silence, owner = health.silence, call.place.owner
         if is_own:
-            closes = health.failed(call.target.url, error, sent_at, now)
+            waits = owner.waits_for_outages
+            closes = health.failed(call.target.url, error, sent_at, now, waits=waits)
         else:
             closes = health.witness_failed(error, sent_at, now)
+        if owner.waits_for_outages and health.is_hopeless(now):
+            gate.abandon(owner, self._given_up(call))
+            return
         seconds = min(retry_after(error), _LONGEST_PAUSE)
         if closes:
-            if owner.waits_for_outages and health.is_hopeless(self._policy.max_attempts, now):
-                url = str(call.target.url)
-                end = given_up(silence, url=url, attempts=call.requests, now=now)
-                gate.abandon(owner, end)
-                return
             own = backoff_bound(silence.probes + 1, self._policy) * (1 + random.random()) / 2
             # The last probe is due before anybody's patience ends, not when it has ended.
             if (left := gate.last_probe_at(silence.since) - now - _A_MOMENT) > 0:
@@ -126,6 +127,10 @@ class Blame:
         if seconds > 0:
             cause = Cause.OUTAGE if silence.is_outage else Cause.PAUSE
             admission.close_for(seconds, cause, since=silence.since, seen=error)
+
+    def _given_up(self, call: Call[Any]) -> OutageError:
+        url, now = str(call.target.url), call.gate.now()
+        return given_up(self._health.silence, url=url, attempts=call.requests, now=now)
 
     def _is_last(self, call: Call[Any]) -> bool:
         assert call.failure is not None

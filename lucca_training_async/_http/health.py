@@ -7,8 +7,8 @@ between, may be an outage. Then nobody guesses: the next request is for somethin
 answered before, the *witness*. If it is answered again, the failures were the ids' own; if it
 is not, there is an outage, and none of the failures in it is held against an id.
 
-A host that has never answered has no witness, so that several failures in a row are enough to
-stop the others, and a few probes to give it up.
+A host that has never answered has no witness. Single gets stop after several failures in a row;
+a bulk run lets its first ids use up their attempts, and then gives the host up.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..errors import LuccaConnectionError, RequestError, WrongRecordError
 T = TypeVar("T")
 
 _SEVERAL = 3
-_FEWEST_PROBES = 4
+_MOST_USED_UP = 5
 # So that a host that never answers is given up within a minute: an attempt takes 15 s at most.
 _LONGEST_INTRODUCTION = 45.0
 
@@ -51,6 +51,7 @@ class Silence:
         last: What the last of them came to, or None if there was none yet.
         closed_at: When the gate was closed for it, or None if it wasn't.
         probes: How many requests sent after that have failed.
+        used_up: How many ids have used up their attempts.
         is_outage: Whether it is the host's fault, as far as is known.
         is_over: Whether there was a sign of life.
     """
@@ -59,6 +60,7 @@ class Silence:
     last: RequestError | None = None
     closed_at: float | None = None
     probes: int = 0
+    used_up: int = 0
     is_outage: bool = False
     is_over: bool = False
     _asked_for: set[URL] = attrs.field(factory=set[URL], init=False)
@@ -112,8 +114,18 @@ class Health:
             self.refused_since = sent_at
         return self.refused_since
 
-    def failed(self, url: URL, error: RequestError, sent_at: float, now: float) -> bool:
-        """No sign of life; whether the gate is to be closed, for one pause more."""
+    def failed(
+        self, url: URL, error: RequestError, sent_at: float, now: float, *, waits: bool
+    ) -> bool:
+        """No sign of life; whether the gate is to be closed, for one pause more.
+
+        Args:
+            url: What was asked for.
+            error: What came of it.
+            sent_at: When it was sent.
+            now: The time.
+            waits: Whether it was asked for by a bulk run, which waits for outages.
+        """
         self.refused_since = None
         silence = self.silence
         silence.add(url, error, sent_at)
@@ -122,7 +134,7 @@ class Health:
                 return False  # it was under way already
             silence.probes += 1
             silence.is_outage = True
-        elif silence.is_of_several:
+        elif silence.is_of_several and not (waits and self.witness is None):
             silence.closed_at = now
             silence.is_outage = self.witness is None
         else:
@@ -134,19 +146,22 @@ class Health:
         assert self.witness is not None
         silence = self.silence
         is_first = not silence.is_outage
-        closes = self.failed(self.witness.url, error, sent_at, now)
+        closes = self.failed(self.witness.url, error, sent_at, now, waits=True)
         silence.is_outage = True
         if silence.closed_at is None:
             silence.closed_at = now
         return closes or is_first
 
-    def is_hopeless(self, max_attempts: int, now: float) -> bool:
-        """Whether a host that has never answered is to be given up."""
+    def used_up(self) -> bool:
+        """One more id has used up its attempts; whether to give the host up for that."""
+        self.silence.used_up += 1
+        return self.witness is None and self.silence.used_up >= _MOST_USED_UP
+
+    def is_hopeless(self, now: float) -> bool:
+        """Whether a host that has never answered is not to be asked again."""
         silence = self.silence
-        if self.witness is not None or not silence.probes:
-            return False
-        enough = max(_FEWEST_PROBES, max_attempts - 1)
-        return silence.probes >= enough or now - silence.since >= _LONGEST_INTRODUCTION
+        lasts = now - silence.since >= _LONGEST_INTRODUCTION
+        return self.witness is None and silence.is_of_several and lasts
 
 
 def is_sign_of_life(error: RequestError) -> bool:
