@@ -59,7 +59,7 @@ async def sleep_until(moment: float) -> None:
 
 
 def in_memory(limit: RateLimit | None) -> Ledger:
-    return MemoryLedger(limit, asyncio.get_running_loop().time)
+    return MemoryLedger(limit, asyncio.get_running_loop().time, grain=0.0)
 
 
 @dataclass

@@ -41,7 +41,7 @@ from ..settings import RateLimit
 
 # A moment may have been later than the clock says: Python's own ticks 64 times a second on
 # Windows, and uvloop's counts milliseconds, from the beginning of a turn of the loop.
-_CLOCK_GRAIN = 0.008 + time.get_clock_info("monotonic").resolution
+CLOCK_GRAIN = 0.008 + time.get_clock_info("monotonic").resolution
 
 
 class Sent(Enum):
@@ -135,15 +135,18 @@ class MemoryLedger:
     Args:
         limit: The budget; None for none, so that only closures count.
         clock: Gives the time in seconds; the event loop's.
+        grain: How far, in seconds, the clock may be behind.
     """
 
-    def __init__(self, limit: RateLimit | None, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, limit: RateLimit | None, clock: Callable[[], float], grain: float = CLOCK_GRAIN
+    ) -> None:
         self._is_limited = limit is not None
         self._requests = math.inf if limit is None else limit.requests
         period = 0.0 if limit is None else limit.period
         self._counted_for = {
-            Sent.ANSWERED: period + _CLOCK_GRAIN,
-            Sent.CUT_OFF: 2 * period + _CLOCK_GRAIN,
+            Sent.ANSWERED: period + grain,
+            Sent.CUT_OFF: 2 * period + grain,
         }
         self._clock = clock
         self._held = 0

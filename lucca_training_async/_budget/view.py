@@ -35,7 +35,7 @@ class Budget:
     def __str__(self) -> str:
         limit = "no limit" if self.limit is None else f"{self.in_use} of {self.limit} in use"
         told = [limit, f"{self.waiting} waiting", f"{self.in_flight} in flight"]
-        if self.closed_by:
+        if self.closed_by == "outage":
             told.append(self.closed_by)
         if self.closed_for:
             told.append(f"closed for {self.closed_for:.1f} s")
