@@ -12,7 +12,7 @@ that no aiohttp exception, whose ``request_info`` carries the headers, hangs on
 
 import copyreg
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import attrs
@@ -162,14 +162,23 @@ class OutageError(LuccaConnectionError):
         message: str,
         *,
         url: str,
-        since: datetime,
+        since: datetime | None = None,
         last_seen: RequestError | None = None,
         retry_after: float | None = None,
         attempts: int = 0,
+        request_id: str | None = None,
+        transient: bool = True,
         sent: bool = False,
     ) -> None:
-        super().__init__(message, url=url, attempts=attempts, sent=sent)
-        self.since = since
+        super().__init__(
+            message,
+            url=url,
+            attempts=attempts,
+            request_id=request_id,
+            transient=transient,
+            sent=sent,
+        )
+        self.since: datetime = since or datetime.now(UTC)
         self.last_seen = last_seen
         self.retry_after = retry_after
 

@@ -219,14 +219,15 @@ def test_every_place_keeps_the_order_of_the_ids_given(
     assert [one.value for one in result.refused] == [one for one in in_order if one not in valid]
 
 
-async def test_a_long_429_fails_the_rest_at_once() -> None:
+async def test_a_429_beyond_all_patience_stops_the_run() -> None:
     async with stage() as on:
         on.sandbox.inject(Fault.too_many_requests(3600))
         result = await on.trainings.get_many(range(1, 1001))
         assert asyncio.get_running_loop().time() == 0
         assert len(result.items) + len(result.failures) == 1000
         assert {type(error) for error in result.failures.values()} == {RateLimitedError}
-        assert result.stopped is None
+        assert isinstance(result.stopped, RateLimitedError)
+        assert result.stopped.retry_after == 3600
         assert len(on.sandbox.arrivals) <= 20
 
 

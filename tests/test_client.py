@@ -129,7 +129,7 @@ async def test_a_view_shares_budget_pause_and_life() -> None:
         await on.trainings.get(2)
         assert on.client.budget == view.budget
         await view.realized_trainings.get(3)
-        assert asyncio.get_running_loop().time() == 60
+        assert asyncio.get_running_loop().time() == pytest.approx(60, abs=0.1)
         on.sandbox.inject(Fault.too_many_requests(20))
         patient = asyncio.create_task(on.trainings.get(4))
         await asyncio.sleep(1)
@@ -156,7 +156,8 @@ async def test_the_budget_can_be_seen() -> None:
         waiting = asyncio.create_task(on.trainings.get(4))
         await asyncio.sleep(2)
         then = on.client.budget
-        assert (then.in_use, then.waiting, then.next_slot_in) == (3, 1, 58)
+        assert (then.in_use, then.waiting) == (3, 1)
+        assert then.next_slot_in == pytest.approx(58, abs=0.1)
         assert "3 of 3 in use, 1 waiting, 1 in flight, next slot in 58.0 s" in repr(on.client)
         with pytest.raises(attrs.exceptions.FrozenInstanceError):
             then.in_use = 0  # type: ignore[misc]

@@ -100,7 +100,7 @@ async def test_a_transient_fault_is_survived(
 
 @pytest.mark.parametrize("retry_after", [1, None])
 async def test_a_429_is_no_failed_attempt(retry_after: int | None) -> None:
-    async with stage(retry=RetryPolicy(max_attempts=1)) as on:
+    async with stage(retry=RetryPolicy(max_attempts=1, backoff_max=5)) as on:
         on.sandbox.inject(*[Fault.too_many_requests(retry_after)] * 20)
         assert (await on.trainings.get(235)).owner_id == 416
         assert on.ids == ["235"] * 21
@@ -260,7 +260,7 @@ async def test_a_429_without_retry_after_pauses_everybody_for_the_backoff(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("random.random", lambda: 0.5)
-    policy = RetryPolicy(backoff_initial=10, backoff_max=10, retry_after_max=0)
+    policy = RetryPolicy(backoff_initial=10, backoff_max=10)
     async with stage(retry=policy) as on:
         on.sandbox.inject(Fault.too_many_requests(None))
         first = asyncio.create_task(on.trainings.get(5))
@@ -284,7 +284,7 @@ async def test_waiting_for_the_first_slot_does_not_count_against_the_deadline() 
     async with stage(retry=RetryPolicy(deadline=20), rate_limit=RateLimit(1, 60.0)) as on:
         await on.trainings.get(5)
         await on.trainings.get(6)
-        assert now() == 60
+        assert now() == pytest.approx(60, abs=0.1)
 
 
 async def test_max_attempts_of_one_means_no_retry() -> None:
@@ -309,7 +309,7 @@ async def test_the_timeout_covers_the_body_and_not_the_wait_for_the_budget() -> 
         await on.trainings.get(5)
         assert [arrival.at for arrival in on.sandbox.arrivals] == [
             0,
-            pytest.approx(3 + 60 * 1.05),
+            pytest.approx(3 + 2 * 60, abs=0.1),
         ]
 
 

@@ -183,3 +183,8 @@ class Closures:
 def _moment(seconds: float) -> str:
     """The time of day, so many seconds from now."""
     return f"{datetime.now(UTC) + timedelta(seconds=seconds):%H:%M:%S} UTC"
+
+
+def waiting_for(cause: Cause | None) -> str:
+    what = "request budget" if cause is None else f"end of the {cause.value}"
+    return f"waiting for the {what}"

@@ -23,8 +23,8 @@ import attrs
 
 from ..errors import LuccaError, RequestError
 from ..settings import RateLimit
-from .closures import Closure, Closures, GateClosedError
-from .ledger import Cause, Lease, Ledger, Sent, Standing, Wait
+from .closures import Closure, Closures, GateClosedError, waiting_for
+from .ledger import Cause, Lease, Ledger, Sent, Wait
 from .places import Owner, Place
 from .view import Budget
 
@@ -223,7 +223,7 @@ class Gate:
     def budget(self) -> Budget:
         standing = self._ledger.standing()
         full = self._in_flight >= self._concurrency
-        cause = self._closed_by(standing)
+        cause = self._closed_by()
         return Budget(
             None if self._limit is None else self._limit.requests,
             standing.in_use,
@@ -266,7 +266,7 @@ class Gate:
         turn = place.turn = self._loop.create_future()
         insort(self._queue, place)
         self._advance()
-        place.owner.tell_wait(self._why(), self._ask_again_at - self.now())
+        place.owner.tell_wait(waiting_for(self._closed_by()), self._ask_again_at - self.now())
         try:
             await turn
         except BaseException:
@@ -304,14 +304,8 @@ class Gate:
             self._postpone(answer, asked_at)
         return None
 
-    def _closed_by(self, standing: Standing) -> Cause | None:
-        return self.closures.cause(self.now()) or standing.closed_by
-
-    def _why(self) -> str:
-        cause = self._closed_by(self._ledger.standing())
-        return "waiting for the " + (
-            "request budget" if cause is None else f"end of the {cause.value}"
-        )
+    def _closed_by(self) -> Cause | None:
+        return self.closures.cause(self.now()) or self._ledger.standing().closed_by
 
     def _postpone(self, answer: Wait, asked_at: float) -> None:
         self._ask_again_at = self.now() + max(answer.seconds, _SHORTEST_WAIT)
@@ -323,19 +317,18 @@ class Gate:
             self._note(Closure(answer.closed, now, now, opens_at, None))
 
     def _note(self, closure: Closure) -> None:
-        """Close, wake those that won't wait so long, and tell the others."""
+        """Close, wake those that won't wait so long, and tell the others of an outage."""
         is_news = self.closures.close(closure)
         staying: list[Place] = []
         for place in self._queue:
-            refusal = self._refusal(place.owner)
-            if refusal is None:
+            if (refusal := self._refusal(place.owner)) is None:
                 staying.append(place)
             else:
                 place.wake(refusal)
         self._queue = staying
-        if is_news:
+        if is_news and closure.cause is Cause.OUTAGE:
             for owner in list(self._owners):
-                owner.on_closure()
+                owner.on_outage()
 
     def _advance(self) -> None:
         """Let the first in the queue ask the ledger, or see to it that somebody comes back."""

@@ -77,8 +77,8 @@ class Owner:
     def give_up(self, error: LuccaError) -> None:
         """Begin nothing new: the host has never answered. What has begun may go on."""
 
-    def on_closure(self) -> None:
-        """Called when an outage, or a pause that is worth telling, begins."""
+    def on_outage(self) -> None:
+        """Called when an outage begins."""
 
     def on_end(self) -> None:
         """Called once, when ``ended`` has been set."""

@@ -1,6 +1,7 @@
 """Many ids, one outcome each."""
 
-from .engine import BulkRun, collect
+from .collect import collect
+from .engine import BulkRun
 from .outcomes import (
     BulkResult,
     BulkStats,

@@ -8,12 +8,10 @@ memory doesn't depend on how many ids there are.
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from inspect import isasyncgen, isasyncgenfunction, isawaitable, iscoroutine, iscoroutinefunction
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol
 
 from .._budget import Cause, Closure, Gate, Owner, logger
 from ..errors import (
@@ -26,14 +24,13 @@ from ..errors import (
     UsageError,
 )
 from ..models import RealizedTraining
+from .callbacks import call_plain, check_plain_function
 from .ids import IdSource, TakenId, check_ids, length_of
 from .outcomes import (
-    BulkResult,
     BulkStats,
     Failed,
     Found,
     Missing,
-    OnOutcome,
     OnProgress,
     Outcome,
     Progress,
@@ -200,7 +197,7 @@ class BulkRun(Owner):
     def waits_until(self, closure: Closure, now: float) -> float:
         return max(closure.since, self._started_at) + self.patience
 
-    def on_closure(self) -> None:
+    def on_outage(self) -> None:
         """Tell of it: no outcome will, for as long as it lasts."""
         try:
             self._tell_progress()
@@ -348,50 +345,3 @@ class BulkRun(Owner):
         refused = self._counts[Refused]
         if self._first_refusal is not None and refused == self._counts.total():
             logger.warning("none of %d values is an id: %s", refused, self._first_refusal)
-
-
-def check_plain_function(name: str, function: object) -> None:
-    """Refuse what would give a coroutine that nobody awaits.
-
-    Raises:
-        TypeError: ``function`` is not None, and no plain function.
-    """
-    if function is None:
-        return
-    while isinstance(function, functools.partial):
-        function = cast("functools.partial[object]", function).func
-    call: object = getattr(type(function), "__call__", None)  # noqa: B004  # it is looked at
-    if not callable(function) or _is_async(function) or _is_async(call):
-        raise TypeError(f"{name} must be a plain function, not an async one")
-
-
-def _is_async(function: object) -> bool:
-    return iscoroutinefunction(function) or isasyncgenfunction(function)
-
-
-def call_plain(name: str, function: Callable[[Any], object], argument: object) -> None:
-    """Call it, and refuse what no look at it beforehand has shown to be async."""
-    result = function(argument)
-    if isawaitable(result) or isasyncgen(result):
-        if iscoroutine(result):
-            result.close()
-        raise TypeError(f"{name} must be a plain function; this one gave {type(result).__name__}")
-
-
-async def collect(run: BulkRun, on_outcome: OnOutcome | None) -> BulkResult:
-    """Run to the end and sort the outcomes."""
-    check_plain_function("on_outcome", on_outcome)
-    delivered: dict[int, Outcome] = {}
-
-    async def deliver(position: int, outcome: Outcome) -> None:
-        delivered[position] = outcome
-        if on_outcome is not None:
-            call_plain("on_outcome", on_outcome, outcome)
-
-    run.start(deliver)
-    try:
-        await run.join()
-    finally:
-        await run.aclose()
-    in_order = (delivered[position] for position in sorted(delivered))
-    return BulkResult.of(in_order, run.stats, run.stopped)

@@ -111,7 +111,7 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], object]
-"""Called after each outcome, and when an outage or a long pause begins; a plain function."""
+"""Called after each outcome, and when an outage begins; a plain function."""
 
 
 @attrs.frozen

@@ -29,6 +29,7 @@ class Call(Generic[T]):
         silences: For each failed attempt, the silence that it is part of; None for an answer
             that was no use.
         doubt: The silence that must be decided before the call can end, if there is one.
+        was_kept_back: Whether the last request could not be sent for want of a connection.
         closed: What it won't wait for the end of, and how many seconds that takes.
     """
 
@@ -42,6 +43,7 @@ class Call(Generic[T]):
     failure: RequestError | None = None
     silences: list[Silence | None] = attrs.field(factory=list["Silence | None"])
     doubt: Silence | None = None
+    was_kept_back: bool = False
     closed: tuple[Closure, float] | None = None
 
     def count(self, target: Target[Any], now: float) -> None:

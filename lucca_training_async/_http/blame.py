@@ -34,7 +34,7 @@ class Blame:
         """What the call is to ask for: after several failures in a row, a witness."""
         if call.doubt is None and self._health.silence.closed_at is None:
             return call.target
-        return self._health.witness or call.target
+        return self._health.probe() or call.target
 
     def answered(self, call: Call[Any], target: Target[Any], sent_at: float) -> None:
         """A sign of life."""
@@ -44,7 +44,7 @@ class Blame:
         if health.is_troubled:
             health.answered(target)
         else:
-            health.witness = target
+            health.recent = target
 
     def refused(
         self, call: Call[Any], admission: Admission, error: RateLimitedError, sent_at: float
@@ -77,6 +77,8 @@ class Blame:
         if is_own:
             call.failure = call.met
             call.refusals = 0
+        if call.was_kept_back and is_own:
+            return True  # which says nothing of the host
         if is_sign_of_life(call.met):
             self.answered(call, target, sent_at)
             if is_own:
@@ -86,7 +88,7 @@ class Blame:
         if is_own:
             call.silences.append(silence)
         # A copy, without the traceback, which would keep all its frames alive.
-        self._close(call, admission, copy.copy(call.met), is_own, sent_at)
+        self._close(call, admission, copy.copy(call.met), target, sent_at)
         call.gate.check(call.place)
         if not is_own or silence.is_outage:
             return False
@@ -103,18 +105,18 @@ class Blame:
         call: Call[Any],
         admission: Admission,
         error: RequestError,
-        is_own: bool,
+        target: Target[Any],
         sent_at: float,
     ) -> None:
         """Close the gate, if it is time to, or time is asked for; or give the host up."""
         health, gate, now = self._health, call.gate, call.gate.now()
         silence, owner = health.silence, call.place.owner
-        if is_own:
+        if target is call.target:
             waits = owner.waits_for_outages
             closes = health.failed(call.target.url, error, sent_at, now, waits=waits)
         else:
-            closes = health.witness_failed(error, sent_at, now)
-        if owner.waits_for_outages and health.is_hopeless(now):
+            closes = health.probe_failed(target.url, error, sent_at, now)
+        if owner.waits_for_outages and health.is_hopeless(now - call.started_at):
             gate.abandon(owner, self._given_up(call))
             return
         seconds = min(retry_after(error), _LONGEST_PAUSE)

@@ -189,6 +189,7 @@ class Caller:
             return reply
         if owner.ended is not None:
             raise owner.ended.with_traceback(None)
+        call.was_kept_back = True
         raise LuccaConnectionError(
             "not sent: the pool of the given session had no free connection, and made none, "
             f"within {self._limits.timeouts.pool:g} s (Timeouts.pool) [{target.url}]",

@@ -85,25 +85,35 @@ class Health:
     """What is known of one host.
 
     Attributes:
-        witness: What was answered last, or None if nothing ever was.
+        witness: What is known to be answered, or None if nothing ever was: the first that was,
+            then the first after each outage.
+        recent: What was answered last.
         silence: The one that lasts, empty while all is well.
         refused_since: When the first of the 429s in a row was sent, or None.
     """
 
     def __init__(self) -> None:
         self.witness: Target[object] | None = None
+        self.recent: Target[object] | None = None
         self.silence: Silence = Silence()
         self.refused_since: float | None = None
 
     @property
     def is_troubled(self) -> bool:
         """Whether a sign of life would be news."""
-        return self.silence.last is not None or self.refused_since is not None
+        is_silent = self.silence.last is not None or self.witness is None
+        return is_silent or self.refused_since is not None
+
+    def probe(self) -> Target[object] | None:
+        """What to ask for to see whether the host answers; two in turn, should one have died."""
+        return self.recent if self.silence.probes % 2 else self.witness
 
     def answered(self, target: Target[object]) -> None:
         """A sign of life."""
-        self.witness = target
+        self.recent = target
         self.refused_since = None
+        if self.witness is None or self.silence.probes:
+            self.witness = target
         if self.silence.last is not None:
             self.silence.is_over = True
             self.silence = Silence()
@@ -141,12 +151,11 @@ class Health:
             return False
         return True
 
-    def witness_failed(self, error: RequestError, sent_at: float, now: float) -> bool:
-        """As ``failed``, for the witness: there is no doubt left."""
-        assert self.witness is not None
+    def probe_failed(self, url: URL, error: RequestError, sent_at: float, now: float) -> bool:
+        """As ``failed``, for what was known to be answered: there is no doubt left."""
         silence = self.silence
         is_first = not silence.is_outage
-        closes = self.failed(self.witness.url, error, sent_at, now, waits=True)
+        closes = self.failed(url, error, sent_at, now, waits=True)
         silence.is_outage = True
         if silence.closed_at is None:
             silence.closed_at = now
@@ -157,11 +166,10 @@ class Health:
         self.silence.used_up += 1
         return self.witness is None and self.silence.used_up >= _MOST_USED_UP
 
-    def is_hopeless(self, now: float) -> bool:
-        """Whether a host that has never answered is not to be asked again."""
-        silence = self.silence
-        lasts = now - silence.since >= _LONGEST_INTRODUCTION
-        return self.witness is None and silence.is_of_several and lasts
+    def is_hopeless(self, seconds: float) -> bool:
+        """Whether a host that has never answered, one call for so long, is not to be asked again."""
+        lasts = seconds >= _LONGEST_INTRODUCTION
+        return lasts and self.witness is None and self.silence.is_of_several
 
 
 def is_sign_of_life(error: RequestError) -> bool:

@@ -10,6 +10,7 @@ attribute of its own makes every access to the request slower).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import select
 import weakref
 from collections.abc import Callable
@@ -145,7 +146,8 @@ class Dispatch:
     def end_wait(self) -> None:
         """Wait no longer for a connection."""
         if self.limit is not None and not self.sent:
-            self.limit.reschedule(asyncio.get_running_loop().time())
+            with contextlib.suppress(RuntimeError):  # it ends in this very moment
+                self.limit.reschedule(asyncio.get_running_loop().time())
 
     def was_kept_back(self, error: Exception) -> bool:
         """Whether it has not been sent, for want of a connection or because its owner ended."""
