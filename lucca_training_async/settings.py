@@ -48,6 +48,9 @@ class RateLimit:
     Lucca's documentation ("Rate limits") gives 50 requests per 60 s, shared by all the
     integrations of the tenant. Give each of them its share.
 
+    The promise holds as long as no request arrives later than one period after the client let
+    go of it (by a timeout, a cancellation, a broken connection, a gateway's 502 or 504).
+
     Attributes:
         requests: How many requests.
         period: In how many seconds.

@@ -167,7 +167,7 @@ class Health:
         return self.witness is None and self.silence.used_up >= _MOST_USED_UP
 
     def is_hopeless(self, seconds: float) -> bool:
-        """Whether a host that has never answered, one call for so long, is not to be asked again."""
+        """Whether a host that has never answered, not for so long, is not to be asked again."""
         lasts = seconds >= _LONGEST_INTRODUCTION
         return lasts and self.witness is None and self.silence.is_of_several
 

@@ -33,8 +33,10 @@ class RealizedTrainings:
             NotFoundError: There is none with this id, or the key's role may not see it.
             AuthenticationError: The API key is refused.
             PermissionDeniedError: The key's role may not read it.
-            RateLimitedError: Lucca asks to wait longer than ``RetryPolicy.retry_after_max``,
-                or until after ``deadline``; ``retry_after`` says how long.
+            RateLimitedError: Lucca asks to wait longer than ``RetryPolicy.retry_after_max`` in
+                total, or until after ``deadline``; ``retry_after`` says how long.
+            OutageError: Nobody answers, as requests for other ids have shown; ``retry_after``
+                says when it is worth trying again.
             ServerError: Lucca failed at every attempt.
             ResponseError: Any other answer that is no success, a redirect among them.
             LuccaTimeoutError: The last attempt took too long.
@@ -59,10 +61,12 @@ class RealizedTrainings:
     ) -> BulkResult:
         """Many realized trainings, every distinct id with its own outcome.
 
-        One id's failure costs no other id its result. Only what would fail every other id as
-        well ends the run early (a refused key, a closed client or session): the ids of a
-        collection that were not sent then fail with that same error, an iterator is not read
-        any further, and ``stopped`` says why.
+        One id's failure costs no other id its result, and an outage or a contended budget costs
+        none: the run waits for it to end, for ``RetryPolicy.patience``. Only what would fail
+        every other id as well ends the run early (a refused key, one that may read nothing, a
+        host that never answered, the end of that patience, a closed client or session): the
+        ids of a collection that were not sent then fail with that same error, an iterator is
+        not read any further, and ``stopped`` says why.
 
         Args:
             ids: Any iterable or async iterable, read as it is used. Whatever Python takes
@@ -70,8 +74,8 @@ class RealizedTrainings:
                 that is no id is refused and costs none either. A generator is closed when
                 the run ends early.
             on_progress: A plain function, called with a
-                :class:`~lucca_training_async.Progress` after each outcome. What it raises
-                ends the run.
+                :class:`~lucca_training_async.Progress` after each outcome, and when an outage
+                begins. What it raises ends the run.
             on_outcome: A plain function, called with each
                 :class:`~lucca_training_async.Outcome` as it comes, so that a run that is
                 interrupted loses nothing. What it raises ends the run.
