@@ -47,14 +47,20 @@ class Blame:
             health.recent = target
 
     def refused(
-        self, call: Call[Any], admission: Admission, error: RateLimitedError, sent_at: float
+        self,
+        call: Call[Any],
+        admission: Admission,
+        error: RateLimitedError,
+        target: Target[Any],
+        sent_at: float,
     ) -> float:
         """A 429 closes the gate for as long as Lucca asks; how many seconds that is.
 
         Raises:
             GateClosedError: They are more than the call waits.
         """
-        call.failure = error
+        if target is call.target:
+            call.failure = error
         call.refusals += 1
         own = random.random() * backoff_bound(call.refusals, self._policy)
         seconds = min(retry_after(error) or own, _LONGEST_PAUSE)

@@ -36,7 +36,7 @@ from .blame import Blame
 from .health import Target
 from .link import Link
 from .refusals import refusal
-from .retry import retrying
+from .retry import asks_to_wait, retrying
 from .session import NotSentError
 
 T = TypeVar("T")
@@ -140,7 +140,7 @@ class Caller:
                         return cast(T, value)
                     continue
                 if isinstance(call.met, RateLimitedError):
-                    self._pause(call, admission, call.met, sent_at)
+                    self._pause(call, admission, call.met, target, sent_at)
                 elif self._blame.failed(call, admission, target, sent_at):
                     raise call.met
 
@@ -215,7 +215,12 @@ class Caller:
         raise error
 
     def _pause(
-        self, call: Call[T], admission: Admission, error: RateLimitedError, sent_at: float
+        self,
+        call: Call[T],
+        admission: Admission,
+        error: RateLimitedError,
+        target: Target[Any],
+        sent_at: float,
     ) -> None:
         """Close the gate, before the place is given back, for as long as Lucca asks.
 
@@ -223,7 +228,7 @@ class Caller:
             GateClosedError: That is longer than the call waits.
             RateLimitedError: It is beyond the call's deadline.
         """
-        seconds = self._blame.refused(call, admission, error, sent_at)
+        seconds = self._blame.refused(call, admission, error, target, sent_at)
         if self._elapsed(call) + seconds > self._deadline:
             raise error
         _log_retry(call, error, seconds, "not counted as an attempt")
@@ -232,9 +237,10 @@ class Caller:
         """What becomes of a call that won't wait, and of its owner, if that is a run."""
         assert call.closed is not None
         closure, seconds = call.closed
-        gate, owner = call.gate, call.place.owner
-        if call.met is not None and closure.cause is Cause.PAUSE and not owner.waits_for_outages:
-            return call.met  # it is what asks to wait
+        gate, owner, met = call.gate, call.place.owner, call.met
+        is_told_itself = closure.cause is Cause.PAUSE and not owner.waits_for_outages
+        if is_told_itself and met and met is call.failure and asks_to_wait(met):
+            return met
         error = refusal(
             closure,
             seconds,
@@ -265,7 +271,7 @@ class Caller:
         return await loop.resume(call.failure, lambda: self._attempt(call), call.failures)
 
     def _elapsed(self, call: Call[T]) -> float:
-        return call.gate.now() - call.started_at
+        return call.gate.now() - call.started_at if call.requests else 0.0
 
 
 def _log_attempt(call: Call[Any], target: Target[T], came_to: object, sent_at: float) -> None:

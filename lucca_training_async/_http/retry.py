@@ -14,7 +14,7 @@ import tenacity
 from tenacity.stop import stop_base
 from tenacity.wait import wait_base
 
-from ..errors import RateLimitedError, RequestError, ResponseError
+from ..errors import OutageError, RateLimitedError, RequestError, ResponseError
 from ..settings import RetryPolicy
 
 T = TypeVar("T")
@@ -135,12 +135,17 @@ def backoff_bound(times: int, policy: RetryPolicy) -> float:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether tenacity may try again; a 429 that ends a call has had its patience."""
+    """Whether tenacity may try again; what ends a call at the gate has had its patience."""
     return (
         isinstance(error, RequestError)
         and error.transient
-        and not isinstance(error, RateLimitedError)
+        and not isinstance(error, RateLimitedError | OutageError)
     )
+
+
+def asks_to_wait(error: RequestError) -> bool:
+    """Whether it is an answer that closes the gate for everybody."""
+    return isinstance(error, RateLimitedError) or retry_after(error) > 0
 
 
 def retry_after(error: BaseException) -> float:
