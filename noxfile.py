@@ -10,7 +10,7 @@ nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_existing_virtualenvs = True
 # A tool that happens to be on the PATH is another version than the one we ask for, or none.
 nox.options.error_on_external_run = True
-nox.options.sessions = ["tests", "lowest", "lint", "types", "docs"]
+nox.options.sessions = ["tests", "lowest", "endurance", "lint", "types", "docs"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 # Those that this machine lacks are skipped, but .ci/run makes them an error.
@@ -52,6 +52,14 @@ def lowest(session: nox.Session) -> None:
     session.install("-e", ".[dev]", *pins)
     session.run("python", "-c", INSTALLED, *pins)
     session.run("pytest", *session.posargs)
+
+
+@nox.session
+def endurance(session: nox.Session) -> None:
+    """The outages of the suite with 10,000 ids each, which take hours of simulated time."""
+    session.install("-e", ".[dev]")
+    env = {"LUCCA_ENDURANCE": "1"}
+    session.run("pytest", "tests/test_outages_table.py", *session.posargs, env=env)
 
 
 @nox.session
