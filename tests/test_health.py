@@ -155,22 +155,19 @@ def test_a_host_that_never_answered_stops_gets_but_not_the_first_ids_of_a_run() 
     assert gets.probe() is None
 
 
-def test_a_host_that_never_answered_is_given_up_when_its_first_ids_are_used_up() -> None:
+def test_a_host_that_never_answered_is_hopeless_when_many_ids_have_failed() -> None:
     health = Health()
-    assert [health.used_up() for _ in range(6)] == [False] * 4 + [True] * 2
-    health = alive()
-    assert not any(health.used_up() for _ in range(20))
-
-
-def test_a_host_that_never_answered_is_not_asked_for_more_than_a_minute() -> None:
-    health = Health()
-    assert not health.is_hopeless(100)
-    for id in range(3):
+    for id in (1, 2, 3, 4, 4):
         fail(health, id, 0, 1)
-    assert not health.is_hopeless(44)
-    assert health.is_hopeless(45)
+        assert not health.is_hopeless
+    fail(health, 5, 0, 1)
+    assert health.is_hopeless
+    assert [health.is_lasting(seconds) for seconds in (0, 44, 45)] == [False, False, True]
     health.answered(target(1))
-    assert not health.is_hopeless(100)
+    for id in range(10):
+        fail(health, id, 0, 1)
+    assert not health.is_hopeless
+    assert not health.is_lasting(100)
 
 
 def test_since_when_there_was_nothing_but_429s() -> None:

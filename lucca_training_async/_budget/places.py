@@ -26,6 +26,7 @@ class Owner:
         fatal: Errors of one request that end everything this owner does.
         waits_for_outages: Whether an outage may end before it does.
         ended: Why nothing more is sent for it, or None.
+        given_up: Why nothing new is begun for it, or None.
         requests: Requests sent so far.
         retries: How many of them were not the first of their call.
         other_waits: What ends the waits that are not at the gate, for a connection say.
@@ -37,6 +38,7 @@ class Owner:
     def __init__(self, patience: float = math.inf) -> None:
         self.patience = patience
         self.ended: LuccaError | None = None
+        self.given_up: LuccaError | None = None
         self.requests = 0
         self.retries = 0
         self.other_waits: set[Callable[[], object]] = set()
@@ -75,7 +77,7 @@ class Owner:
             logger.info("%s for %.0f s", what, seconds)
 
     def give_up(self, error: LuccaError) -> None:
-        """Begin nothing new: the host has never answered. What has begun may go on."""
+        """Begin nothing new: the host has never answered. What has begun may go on for a while."""
 
     def on_outage(self) -> None:
         """Called when an outage begins."""

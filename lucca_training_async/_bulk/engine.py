@@ -42,6 +42,7 @@ Deliver = Callable[[int, Outcome], Awaitable[None]]
 """Takes an outcome, with the position of its id in the source; may wait for room."""
 
 _MOST_DENIALS = 20
+_LAST_CALL = 30.0
 
 
 class Way(Protocol):
@@ -106,7 +107,7 @@ class BulkRun(Owner):
         self._ended_at: float | None = None
         self._lost_before: dict[Cause, float] = {}
         self._lost: dict[Cause, float] = {}
-        self._given_up: LuccaError | None = None
+        self._last_call: asyncio.TimerHandle | None = None
         self._denied = 0
         self._may_read = False
 
@@ -189,6 +190,8 @@ class BulkRun(Owner):
     def _over(self) -> None:
         assert self._gate is not None
         self._gate.leave(self)
+        if self._last_call is not None:
+            self._last_call.cancel()
         self._lost = self._lost_by_now()
         self._ended_at = self._gate.now()
 
@@ -215,12 +218,15 @@ class BulkRun(Owner):
     @property
     def stopped(self) -> LuccaError | None:
         """Why nothing new is sent, or None."""
-        return self.ended or self._given_up
+        return self.ended or self.given_up
 
     def give_up(self, error: LuccaError) -> None:
-        if self._given_up is None:
-            self._given_up = error
+        if self.given_up is None and self._gate is not None:
+            self.given_up = error
             self._read_no_further()
+            # What has begun may stand waiting for the budget, which nobody would wait for.
+            loop = asyncio.get_running_loop()
+            self._last_call = loop.call_later(_LAST_CALL, self._gate.abandon, self, error)
 
     def on_end(self) -> None:
         super().on_end()
@@ -300,14 +306,11 @@ class BulkRun(Owner):
     def stats(self) -> BulkStats:
         if self._gate is None:
             return BulkStats()
-        is_over = self._ended_at is not None
         now = self._gate.now() if self._ended_at is None else self._ended_at
-        elapsed, lost = now - self._started_at, self._lost if is_over else self._lost_by_now()
+        elapsed, lost = now - self._started_at, self._lost or self._lost_by_now()
         # What was there before the run began is not lost to it.
-        outages, pauses = (
-            min(lost[cause] - self._lost_before[cause], elapsed)
-            for cause in (Cause.OUTAGE, Cause.PAUSE)
-        )
+        mine = {cause: min(lost[cause] - self._lost_before[cause], elapsed) for cause in Cause}
+        outages, pauses = mine[Cause.OUTAGE], mine[Cause.PAUSE]
         waited = self.waited(now)
         return BulkStats(self.requests, self.retries, waited, elapsed, outages, pauses)
 

@@ -102,7 +102,7 @@ class Blame:
             if self._health.witness is not None:
                 call.doubt = silence
                 return False
-            if self._health.used_up():
+            if self._health.is_hopeless:
                 owner.give_up(self._given_up(call))
         return True
 
@@ -122,8 +122,8 @@ class Blame:
             closes = health.failed(call.target.url, error, sent_at, now, waits=waits)
         else:
             closes = health.probe_failed(target.url, error, sent_at, now)
-        if owner.waits_for_outages and health.is_hopeless(now - call.started_at):
-            gate.abandon(owner, self._given_up(call))
+        if owner.waits_for_outages and health.is_lasting(now - call.started_at):
+            gate.abandon(owner, owner.given_up or self._given_up(call))
             return
         seconds = min(retry_after(error), _LONGEST_PAUSE)
         if closes:

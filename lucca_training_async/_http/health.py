@@ -24,7 +24,7 @@ from ..errors import LuccaConnectionError, RequestError, WrongRecordError
 T = TypeVar("T")
 
 _SEVERAL = 3
-_MOST_USED_UP = 5
+_ENOUGH_TO_GIVE_UP = 5
 # So that a host that never answers is given up within a minute: an attempt takes 15 s at most.
 _LONGEST_INTRODUCTION = 45.0
 
@@ -51,7 +51,6 @@ class Silence:
         last: What the last of them came to, or None if there was none yet.
         closed_at: When the gate was closed for it, or None if it wasn't.
         probes: How many requests sent after that have failed.
-        used_up: How many ids have used up their attempts.
         is_outage: Whether it is the host's fault, as far as is known.
         is_over: Whether there was a sign of life.
     """
@@ -60,7 +59,6 @@ class Silence:
     last: RequestError | None = None
     closed_at: float | None = None
     probes: int = 0
-    used_up: int = 0
     is_outage: bool = False
     is_over: bool = False
     _asked_for: set[URL] = attrs.field(factory=set[URL], init=False)
@@ -73,11 +71,15 @@ class Silence:
     def is_of_several(self) -> bool:
         return len(self._asked_for) >= _SEVERAL
 
+    @property
+    def is_of_many(self) -> bool:
+        return len(self._asked_for) >= _ENOUGH_TO_GIVE_UP
+
     def add(self, url: URL, error: RequestError, sent_at: float) -> None:
         if self.last is None:
             self.since = sent_at
         self.last = error
-        if not self.is_of_several:
+        if not self.is_of_many:
             self._asked_for.add(url)
 
 
@@ -161,15 +163,14 @@ class Health:
             silence.closed_at = now
         return closes or is_first
 
-    def used_up(self) -> bool:
-        """One more id has used up its attempts; whether to give the host up for that."""
-        self.silence.used_up += 1
-        return self.witness is None and self.silence.used_up >= _MOST_USED_UP
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether an id that has used up its attempts is a reason to give the host up."""
+        return self.witness is None and self.silence.is_of_many
 
-    def is_hopeless(self, seconds: float) -> bool:
-        """Whether a host that has never answered, not for so long, is not to be asked again."""
-        lasts = seconds >= _LONGEST_INTRODUCTION
-        return lasts and self.witness is None and self.silence.is_of_several
+    def is_lasting(self, seconds: float) -> bool:
+        """Whether a call that has tried for so long is one."""
+        return self.is_hopeless and seconds >= _LONGEST_INTRODUCTION
 
 
 def is_sign_of_life(error: RequestError) -> bool:
