@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 
 import pytest
 import pytest_asyncio
 
-from lucca_training_async import LuccaError, RateLimit, RateLimitedError
+from lucca_training_async import LuccaError, RateLimit, RateLimitedError, ResponseError
 from lucca_training_async._budget import (
     Admission,
     Cause,
+    Closure,
     Gate,
     Lease,
     Ledger,
@@ -127,6 +128,17 @@ class SharedLedger(SlowLedger):
         self.closed_until = now() + seconds
 
 
+Make = Callable[[RateLimit | None], Ledger]
+
+LEDGERS: dict[str, Make] = {
+    "memory": in_memory,
+    "slow": lambda limit: SlowLedger(in_memory(limit)),
+    "late": lambda limit: LateLedger(in_memory(limit)),
+}
+# How far a ledger may be from the exact second, on the late side.
+SLACK = 0.5
+
+
 async def leased(ledger: Ledger) -> Lease:
     answer = await ledger.take()
     assert isinstance(answer, Lease)
@@ -156,10 +168,10 @@ async def patiently(ledger: Ledger) -> Lease:
         await asyncio.sleep(max(min(answer.seconds, 1.0), A_MOMENT))
 
 
-async def close_ledger(ledger: Ledger, seconds: float) -> None:
+async def close_ledger(ledger: Ledger, seconds: float, cause: Cause = Cause.PAUSE) -> None:
     """As a 429 does: by the request that met it, before it is over."""
     lease = await leased(ledger)
-    ledger.close_for(seconds, lease, Cause.PAUSE)
+    ledger.close_for(seconds, lease, cause)
     ledger.settle(lease, Sent.ANSWERED)
 
 
@@ -170,6 +182,22 @@ either_ledger = pytest.mark.parametrize("delay", [None, 0.1], ids=["memory", "sl
 
 class EndedError(LuccaError):
     """What an owner is ended with."""
+
+
+class Patient(Owner):
+    """An owner that waits for outages and pauses alike, as a bulk run does."""
+
+    waits_for_outages = True
+
+    def __init__(self, patience: float = math.inf) -> None:
+        super().__init__(patience)
+        self.told_at: list[float] = []
+
+    def waits_until(self, closure: Closure, now: float) -> float:
+        return closure.since + self.patience
+
+    def on_outage(self) -> None:
+        self.told_at.append(now())
 
 
 def make_gate(
@@ -184,6 +212,11 @@ def make_gate(
         ledger = in_memory(limit) if delay is None else SlowLedger(in_memory(limit), delay)
     loop = asyncio.get_running_loop()
     return Gate(ledger, limit, concurrency=concurrency, loop=loop)
+
+
+def shared_gate() -> tuple[Gate, SharedLedger]:
+    ledger = SharedLedger(in_memory(None))
+    return make_gate(ledger=ledger), ledger
 
 
 async def admit(gate: Gate, owner: Owner | None = None, *, patience: float = math.inf) -> Admission:
@@ -208,15 +241,39 @@ async def queue(
 A_429 = RateLimitedError("429", url="https://acme.ilucca.net/1", status=429)
 
 
-def close_for(admission: Admission, seconds: float, cause: Cause = Cause.PAUSE) -> None:
-    admission.close_for(seconds, cause, since=now(), seen=A_429)
+A_503 = ResponseError("503", url="https://acme.ilucca.net/1", status=503, transient=True)
 
 
-def close(gate: Gate, admission: Admission, seconds: float, cause: Cause = Cause.PAUSE) -> None:
+def close_for(
+    admission: Admission,
+    seconds: float,
+    cause: Cause = Cause.PAUSE,
+    *,
+    since: float | None = None,
+) -> None:
+    seen = A_429 if cause is Cause.PAUSE else A_503
+    admission.close_for(seconds, cause, since=now() if since is None else since, seen=seen)
+
+
+def close(
+    gate: Gate,
+    admission: Admission,
+    seconds: float,
+    cause: Cause = Cause.PAUSE,
+    *,
+    since: float | None = None,
+) -> None:
     """As a 429 does: by the request that met it, before its place is given back."""
     with admission:
         admission.sent = Sent.ANSWERED
-        close_for(admission, seconds, cause)
+        close_for(admission, seconds, cause, since=since)
+
+
+def answer(gate: Gate, admission: Admission, sent_at: float) -> None:
+    """As a sign of life does."""
+    with admission:
+        admission.sent = Sent.ANSWERED
+        gate.closures.over(sent_at, now())
 
 
 def entries(gate: Gate) -> list[Place]:

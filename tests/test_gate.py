@@ -138,7 +138,7 @@ async def test_a_slot_that_is_given_back_unsent_is_free_at_once_for_one_that_wai
 
 @pytest.mark.parametrize(
     ("told", "free_after"),
-    [(None, 63), (Sent.CUT_OFF, 63), (Sent.ANSWERED, 60), (Sent.NEVER, 0)],
+    [(None, 120), (Sent.CUT_OFF, 120), (Sent.ANSWERED, 60), (Sent.NEVER, 0)],
 )
 @pytest.mark.parametrize("ending", [None, ValueError, asyncio.CancelledError])
 async def test_leaving_the_block_settles(

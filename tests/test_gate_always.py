@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lucca_training_async import RateLimit
-from lucca_training_async._budget import Admission, Gate, GateClosedError, Owner, Place, Sent
+from lucca_training_async._budget import (
+    Admission,
+    Cause,
+    Gate,
+    GateClosedError,
+    Owner,
+    Place,
+    Sent,
+)
 from lucca_training_async.sandbox.window import busiest_window
 
 from .gates import (
@@ -18,8 +26,11 @@ from .gates import (
     A_WEEK,
     EndedError,
     LateLedger,
+    Patient,
     SlowLedger,
     assert_idle,
+    close_for,
+    entries,
     in_memory,
     make_gate,
     now,
@@ -32,7 +43,11 @@ LONGEST_CLOSURE = 20
 
 @attrs.define(eq=False)
 class Traffic:
-    """Calls of five owners, each of up to three requests with a rest in between."""
+    """Calls of five owners, each of up to three requests with a rest in between.
+
+    Two are as patient as bulk runs, of which one is it for a while only; of the others, none
+    waits for an outage.
+    """
 
     gate: Gate
     draw: random.Random
@@ -48,7 +63,9 @@ class Traffic:
 
     async def come_and_go(self, ends: int) -> list[str | BaseException]:
         loop = asyncio.get_running_loop()
-        owners = [Owner() for _ in range(5)]
+        owners = [Owner(0.0), Owner(10.0), Owner(), Patient(15.0), Patient()]
+        for owner in owners:
+            self.gate.enter(owner)
         calls = [asyncio.create_task(self.call(owners[n % 5])) for n in range(30)]
         timers = [
             loop.call_later(self.seconds(90), task.cancel)
@@ -57,7 +74,7 @@ class Traffic:
         ]
         timers += [
             loop.call_later(self.seconds(90), self.gate.abandon, owner, EndedError())
-            for owner in owners[:ends]
+            for owner in self.draw.sample(owners, ends)
         ]
         async with asyncio.timeout(A_WEEK):
             results = await asyncio.gather(*calls, return_exceptions=True)
@@ -67,7 +84,7 @@ class Traffic:
 
     async def call(self, owner: Owner) -> str:
         await asyncio.sleep(self.seconds(30))
-        place = self.gate.place(owner, self.draw.choice([0.0, 10.0, float("inf")]))
+        place = self.gate.place(owner)
         for _ in range(3):
             await self.request(place)
             await self.gate.rest(place, self.seconds(3))
@@ -87,18 +104,28 @@ class Traffic:
         try:
             await asyncio.sleep(self.seconds(2))
         except asyncio.CancelledError:
-            # Nobody listens any more, and still it may arrive a little later.
-            self.arrivals.append(now() + self.draw.uniform(0, 0.05 * PERIOD))
+            # Nobody listens any more, and still it may arrive, within a period.
+            self.arrivals.append(now() + self.draw.uniform(0, PERIOD))
             raise
         if self.draw.random() < 0.1:
             admission.sent = Sent.NEVER
             return
-        self.arrivals.append(now())
+        sent_at = now()
+        self.arrivals.append(sent_at)
         await asyncio.sleep(self.seconds(2))
         admission.sent = Sent.ANSWERED
-        if self.draw.random() < self.closing:
-            seconds = self.seconds(LONGEST_CLOSURE)
-            admission.close_for(seconds, asked=self.draw.random() < 0.5)
+        if self.draw.random() >= self.closing:
+            self.gate.closures.over(sent_at, now())
+            return
+        cause = self.draw.choice(list(Cause))
+        close_for(admission, self.seconds(LONGEST_CLOSURE), cause, since=sent_at)
+        self.assert_nobody_waits_in_vain()
+
+    def assert_nobody_waits_in_vain(self) -> None:
+        """In an outage, whoever is left in the queue waits for its end."""
+        outage = self.gate.closures.outage
+        if outage is not None and outage.until > now():
+            assert all(isinstance(place.owner, Patient) for place in entries(self.gate))
 
 
 @settings(max_examples=200)

@@ -1,4 +1,7 @@
-"""Closures: how long nobody is admitted, who comes first afterwards, and who won't wait for it."""
+"""Pauses: how long nobody is admitted, who comes first afterwards, and who won't wait for it.
+
+What an outage does beyond that is in ``test_gate_outages.py``.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,16 @@ import math
 import pytest
 
 from lucca_training_async import RateLimit
-from lucca_training_async._budget import Gate, GateClosedError, Lease, Sent, Wait
+from lucca_training_async._budget import Cause, GateClosedError, Lease, Owner, Sent, Wait
 
 from .gates import (
     LateLedger,
-    SharedLedger,
+    Patient,
     SlowLedger,
     admit,
     assert_idle,
     close,
+    close_for,
     entries,
     has_timer,
     in_memory,
@@ -24,14 +28,9 @@ from .gates import (
     make_gate,
     now,
     queue,
+    shared_gate,
 )
 from .gates import nobody_waits_for_ever as nobody_waits_for_ever
-
-
-def shared_gate() -> tuple[Gate, SharedLedger]:
-    ledger = SharedLedger(in_memory(None))
-    return make_gate(ledger=ledger), ledger
-
 
 # -- closures
 
@@ -156,31 +155,95 @@ async def test_those_who_are_patient_stay() -> None:
     await assert_idle(gate)
 
 
-async def test_a_closure_of_our_own_accord_refuses_nobody() -> None:
+async def test_every_pause_counts_against_patience_whatever_it_is_for() -> None:
+    """One that Lucca asks for, and one that a 429 without Retry-After leaves to us."""
     gate = make_gate()
-    first, second = await admit(gate), await admit(gate)
-    close(gate, first, 50, asked=False)
-    waiter = await queue(gate, patience=0)
-    close(gate, second, 100, asked=False)
-    late = await queue(gate, patience=0)
-    leave(await waiter)
-    leave(await late)
-    assert now() == 100
+    close(gate, await admit(gate), 0.5)
+    with pytest.raises(GateClosedError) as caught:
+        await admit(gate, patience=0)
+    assert caught.value.seconds == 0.5
+    assert caught.value.closure.cause is Cause.PAUSE
+    await admit(gate, patience=0.5)
+    assert now() == 0.5
 
 
-@pytest.mark.parametrize("patience", [5.0, 50.0])
-async def test_only_the_time_that_was_asked_for_is_held_against_patience(patience: float) -> None:
-    gate = make_gate()
-    with await admit(gate) as admission:
-        admission.close_for(100, asked=False)
-        admission.close_for(10, asked=True)
-    if patience < 10:
-        with pytest.raises(GateClosedError) as caught:
-            await admit(gate, patience=patience)
-        assert caught.value.seconds == 10
+@pytest.mark.parametrize(
+    ("patience", "refused_at"),
+    [(9, 0), (10, 11), (22, 11), (23, 24), (36, None)],
+)
+async def test_patience_is_for_all_pauses_of_a_call_together(
+    patience: float, refused_at: float | None
+) -> None:
+    """Counted from the first, what happens in between included."""
+    gate, owner = make_gate(), Owner(patience)
+    close(gate, await admit(gate), 10)
+    place = gate.place(owner)
+    try:
+        for seconds in (12, 12):
+            admission = await gate.admit(place)
+            await asyncio.sleep(1)
+            close(gate, admission, seconds)
+        await gate.admit(place)
+    except GateClosedError as refusal:
+        assert now() == refused_at
+        assert refusal.seconds == (10 if refused_at == 0 else 12)
     else:
-        await admit(gate, patience=patience)
-        assert now() == 100
+        assert refused_at is None
+        assert now() == 10 + 1 + 12 + 1 + 12
+
+
+async def test_time_without_a_pause_before_the_first_is_not_held_against_it() -> None:
+    gate, owner = make_gate(RateLimit(1, 60.0)), Owner(10)
+    leave(await admit(gate))
+    held = await admit(gate, owner)
+    assert now() == 60
+    close(gate, held, 10)
+    await admit(gate, owner)
+    assert now() == 120
+
+
+async def test_a_pause_that_is_prolonged_while_it_is_waited_out_uses_patience_up() -> None:
+    gate = make_gate()
+    first, second, third = [await admit(gate) for _ in range(3)]
+    close(gate, first, 8)
+    waiter = await queue(gate, patience=20)
+    await asyncio.sleep(7)
+    close(gate, second, 13)  # until 20, just so
+    assert gate.budget().waiting == 1
+    await asyncio.sleep(5)
+    close(gate, third, 9)
+    with pytest.raises(GateClosedError) as caught:
+        await waiter
+    assert (now(), caught.value.seconds) == (12, 9)
+
+
+async def test_a_request_that_has_met_a_pause_learns_whether_it_waits() -> None:
+    """As a call does before it goes back to its place."""
+    gate = make_gate()
+    patient, impatient = gate.place(Owner(60)), gate.place(Owner(59))
+    for place in (patient, impatient):
+        gate.check(place)
+    with await gate.admit(impatient) as admission:
+        close_for(admission, 60)
+        gate.check(patient)
+        with pytest.raises(GateClosedError) as caught:
+            gate.check(impatient)
+    assert caught.value.seconds == 60
+    assert caught.value.closure.seen is not None
+
+
+async def test_owners_with_a_patience_of_another_kind_stay() -> None:
+    """A run counts from when the pause first showed, and not the time of earlier ones."""
+    gate, run = make_gate(), Patient(100)
+    for _ in range(3):
+        close(gate, await admit(gate, run), 100)
+        await asyncio.sleep(200)
+    assert now() == 600
+    close(gate, await admit(gate, run), 60, since=590.0)
+    close(gate, await admit(gate, run), 31, since=590.0)
+    assert now() == 660
+    with pytest.raises(GateClosedError):
+        await admit(gate, run)
 
 
 async def test_a_closure_that_another_process_met_refuses_the_impatient_too() -> None:
@@ -232,12 +295,17 @@ async def test_our_own_closure_is_not_taken_for_that_of_another_process(
 ) -> None:
     gate = make_gate(ledger=kind(in_memory(None), delay))
     held = await admit(gate)
-    close(gate, await admit(gate), 100, asked=False)
+    close(gate, await admit(gate), 100)
     await asyncio.sleep(10)
+    waiter = await queue(gate)
     with held:
-        held.close_for(5, asked=False)
+        close_for(held, 5)
         held.sent = Sent.NEVER  # so that somebody asks the ledger before it is over
-    await admit(gate, patience=50)
+    await asyncio.sleep(10)
+    with pytest.raises(GateClosedError) as caught:
+        await admit(gate, patience=50)
+    assert caught.value.closure.seen is not None
+    leave(await waiter)
 
 
 # -- asking the ledger
@@ -278,7 +346,7 @@ async def test_a_refused_request_that_lingers_holds_up_nobody() -> None:
     close(gate, await admit(gate), 5)
     probe, waiter = await queue(gate), await queue(gate)
     with await probe as admission:
-        admission.close_for(10, asked=True)
+        close_for(admission, 10)
         await asyncio.sleep(1000)
         assert waiter.done()
     leave(await waiter)

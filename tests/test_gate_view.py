@@ -1,4 +1,7 @@
-"""What can be seen of a gate: its budget, how long an owner has waited, and one line in the log."""
+"""What can be seen of a gate: its budget, how long an owner has waited, and a line in the log.
+
+The lines about outages and pauses themselves are in ``test_closures.py``.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,20 @@ import attrs
 import pytest
 
 from lucca_training_async import RateLimit
-from lucca_training_async._budget import Budget, Owner
+from lucca_training_async._budget import Budget, Cause, Owner
 
-from .gates import admit, close, either_ledger, leave, make_gate, now, queue
+from .gates import (
+    Patient,
+    admit,
+    answer,
+    close,
+    either_ledger,
+    leave,
+    make_gate,
+    now,
+    queue,
+    shared_gate,
+)
 from .gates import nobody_waits_for_ever as nobody_waits_for_ever
 
 
@@ -28,10 +42,48 @@ async def test_the_budget_without_asking_anybody() -> None:
     assert gate.budget() == Budget(2, 2, 45.0, 0.0, 1, 1)
     assert repr(gate) == "<Gate: 2 of 2 in use, 1 waiting, 1 in flight, next slot in 45.0 s>"
     close(gate, second, 100)
-    assert gate.budget() == Budget(2, 2, 100.0, 100.0, 1, 0)
+    assert gate.budget() == Budget(2, 2, 100.0, 100.0, 1, 0, "pause")
     assert repr(gate) == "<Gate: 2 of 2 in use, 1 waiting, 0 in flight, closed for 100.0 s>"
-    leave(await waiter)
+    admission = await waiter
     assert now() == 115
+    # A pause is over when its time is.
+    assert gate.budget() == Budget(2, 1, None, 0.0, 0, 1)
+    leave(admission)
+
+
+async def test_the_budget_says_that_there_is_an_outage_until_a_sign_of_life() -> None:
+    gate = make_gate(RateLimit(2, 60.0))
+    close(gate, await admit(gate), 100, Cause.OUTAGE)
+    assert gate.budget() == Budget(2, 1, 100.0, 100.0, 0, 0, "outage")
+    assert str(gate.budget()) == "1 of 2 in use, 0 waiting, 0 in flight, outage, closed for 100.0 s"
+    await asyncio.sleep(110)
+    assert gate.budget() == Budget(2, closed_by="outage")
+    assert str(gate.budget()) == "0 of 2 in use, 0 waiting, 0 in flight, outage"
+    probe = await admit(gate)
+    assert gate.budget() == Budget(2, 1, None, 0.0, 0, 1, "outage")
+    answer(gate, probe, now())
+    assert gate.budget() == Budget(2, 1)
+
+
+async def test_the_outage_is_what_is_told_if_there_is_a_pause_too() -> None:
+    gate = make_gate()
+    first, second = await admit(gate), await admit(gate)
+    close(gate, first, 10, Cause.OUTAGE)
+    close(gate, second, 20, Cause.PAUSE)
+    assert gate.budget() == Budget(None, 0, 20.0, 20.0, closed_by="outage")
+
+
+@pytest.mark.parametrize("cause", Cause)
+async def test_the_budget_knows_of_a_closure_elsewhere_once_somebody_has_asked(
+    cause: Cause,
+) -> None:
+    gate, ledger = shared_gate()
+    ledger.cause = cause
+    ledger.close_elsewhere(50)
+    assert gate.budget().closed_by is None
+    waiter = await queue(gate, Patient())
+    assert gate.budget().closed_by == cause.value
+    leave(await waiter)
 
 
 async def test_a_free_slot_is_none_while_no_more_may_be_under_way() -> None:
@@ -100,13 +152,17 @@ async def test_a_wait_worth_telling_is_told_once_and_at_its_start(
     assert caplog.messages == lines
 
 
-async def test_every_owner_is_told_of_its_own_wait(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("cause", Cause)
+async def test_every_owner_is_told_of_its_own_wait(
+    cause: Cause, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
     gate = make_gate()
-    close(gate, await admit(gate), 30)
-    for waiter in [await queue(gate), await queue(gate)]:
+    close(gate, await admit(gate), 30, cause)
+    caplog.clear()  # of the line about the closure
+    for waiter in [await queue(gate, Patient()), await queue(gate, Patient())]:
         leave(await waiter)
-    assert caplog.messages == ["paused by a 429 for 30 s"] * 2
+    assert caplog.messages == [f"waiting for the end of the {cause.value} for 30 s"] * 2
 
 
 @pytest.mark.parametrize(("held", "told"), [(10.0, False), (10.5, True)])

@@ -1,50 +1,36 @@
 """The contract of a ledger: what the gate, and the tenant, rely on. Any ledger must pass it.
 
 The tests know only the protocol. They never take it that ``take`` answers at once, nor that
-time stands still meanwhile; a new ledger is one more line in ``LEDGERS``.
+time stands still meanwhile; a new ledger is one more line in ``LEDGERS``. What holds of it
+whatever happens is in ``test_ledger_always.py``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-import random
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Collection
 
+import attrs
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from lucca_training_async import RateLimit
-from lucca_training_async._budget import Lease, Ledger, Sent, Standing, Wait
-from lucca_training_async.sandbox.window import busiest_window
+from lucca_training_async._budget import Cause, Lease, Ledger, Sent, Standing, Wait
 
 from .gates import (
-    A_MOMENT,
-    LateLedger,
-    SlowLedger,
+    LEDGERS,
+    SLACK,
+    Make,
     all_there_are,
     close_ledger,
-    in_memory,
     leased,
     now,
     patiently,
     refused,
     sleep_until,
 )
-from .virtual_time import run
 
-# How far a ledger may be from the exact second, on the late side.
-SLACK = 0.5
-
-Make = Callable[[RateLimit | None], Ledger]
-
-
-LEDGERS: dict[str, Make] = {
-    "memory": in_memory,
-    "slow": lambda limit: SlowLedger(in_memory(limit)),
-    "late": lambda limit: LateLedger(in_memory(limit)),
-}
+PAUSE, OUTAGE = Cause.PAUSE, Cause.OUTAGE
 
 
 @pytest.fixture(params=list(LEDGERS))
@@ -63,7 +49,11 @@ async def make(request: pytest.FixtureRequest) -> AsyncGenerator[Make, None]:
 def seen(ledger: Ledger) -> Standing:
     """The standing without the rounding of many sums."""
     standing = ledger.standing()
-    return Standing(standing.in_use, round(standing.next_slot_in, 6), round(standing.closed_for, 6))
+    return attrs.evolve(
+        standing,
+        next_slot_in=round(standing.next_slot_in, 6),
+        closed_for=round(standing.closed_for, 6),
+    )
 
 
 # -- slots
@@ -74,13 +64,14 @@ async def test_there_are_as_many_leases_as_the_limit_allows(make: Make) -> None:
     assert len(await all_there_are(ledger)) == 3
     # An hour changes nothing for requests that are still under way.
     await asyncio.sleep(3600)
-    assert await refused(ledger) == Wait(math.inf, closed=False)
+    assert await refused(ledger) == Wait(math.inf)
 
 
-@pytest.mark.parametrize(("sent", "counted"), [(Sent.ANSWERED, 60.0), (Sent.CUT_OFF, 63.0)])
+@pytest.mark.parametrize(("sent", "counted"), [(Sent.ANSWERED, 60.0), (Sent.CUT_OFF, 120.0)])
 async def test_a_slot_is_free_so_long_after_completion(
     make: Make, sent: Sent, counted: float
 ) -> None:
+    """One period; or two, where the request may still arrive within the first of them."""
     ledger = make(RateLimit(1, 60.0))
     lease = await leased(ledger)
     await asyncio.sleep(7)
@@ -107,12 +98,12 @@ async def test_every_slot_has_a_time_of_its_own(make: Make) -> None:
     ledger = make(RateLimit(3, 60.0))
     first, second, third = await all_there_are(ledger)
     start = now()
-    ledger.settle(third, Sent.CUT_OFF)  # free at 63
+    ledger.settle(third, Sent.CUT_OFF)  # free at 120
     await asyncio.sleep(1)
     ledger.settle(first, Sent.ANSWERED)  # free at 61
     await asyncio.sleep(9)
     ledger.settle(second, Sent.ANSWERED)  # free at 70
-    for free_at in (61, 63, 70):
+    for free_at in (61, 70, 120):
         wait = await refused(ledger)
         assert now() + wait.seconds == pytest.approx(start + free_at, abs=SLACK)
         await sleep_until(start + free_at)
@@ -176,17 +167,39 @@ async def test_a_closed_ledger_gives_nobody_a_slot(make: Make) -> None:
     await leased(ledger)
 
 
-@pytest.mark.parametrize(("later", "until"), [(5, 30), (1, 30), (26, 30), (40, 44)])
-async def test_of_several_closures_the_longest_counts(make: Make, later: int, until: int) -> None:
+@pytest.mark.parametrize("cause", Cause)
+async def test_a_closed_ledger_says_why(make: Make, cause: Cause) -> None:
+    ledger = make(RateLimit(10, 60.0))
+    assert ledger.standing().closed_by is None
+    await close_ledger(ledger, 30, cause)
+    closed_until = now() + 30
+    assert (await refused(ledger)).closed is cause
+    assert ledger.standing().closed_by is cause
+    await sleep_until(closed_until)
+    # It knows of no sign of life: for a ledger, either is over when its time is.
+    assert ledger.standing().closed_by is None
+    await leased(ledger)
+    assert (await refused(ledger)).closed is None
+
+
+@pytest.mark.parametrize(
+    ("later", "until", "causes"),
+    [(5, 30, [PAUSE]), (1, 30, [PAUSE]), (26, 30, [PAUSE, OUTAGE]), (40, 44, [OUTAGE])],
+)
+async def test_of_several_closures_the_longest_counts(
+    make: Make, later: int, until: int, causes: Collection[Cause]
+) -> None:
+    """And it is its cause that is told."""
     ledger = make(None)
     leases = await all_there_are(ledger, 2)
     start = now()
-    ledger.close_for(30, leases[0])
+    ledger.close_for(30, leases[0], PAUSE)
     await asyncio.sleep(4)
-    ledger.close_for(later, leases[1])
+    ledger.close_for(later, leases[1], OUTAGE)
     assert ledger.standing().closed_for == pytest.approx(until - 4, abs=SLACK)
+    assert ledger.standing().closed_by in causes
     await sleep_until(start + until - SLACK)
-    assert (await refused(ledger)).closed
+    assert (await refused(ledger)).closed in causes
     await sleep_until(start + until)
     await leased(ledger)
 
@@ -202,15 +215,18 @@ async def test_a_slot_that_is_not_free_outlasts_a_closure(make: Make) -> None:
     assert now() + wait.seconds == pytest.approx(settled_at + 60, abs=SLACK)
 
 
-async def test_after_a_closure_one_probes_and_each_answer_lets_one_more(make: Make) -> None:
+@pytest.mark.parametrize("cause", Cause)
+async def test_after_a_closure_one_probes_and_each_answer_lets_one_more(
+    make: Make, cause: Cause
+) -> None:
     ledger = make(None)
-    await close_ledger(ledger, 1)
+    await close_ledger(ledger, 1, cause)
     await asyncio.sleep(1)
     held: list[Lease] = []
     for allowed in range(1, 6):
         held += await all_there_are(ledger)
         assert len(held) == allowed
-        assert await refused(ledger) == Wait(math.inf, closed=False)
+        assert await refused(ledger) == Wait(math.inf)
         ledger.settle(held.pop(), Sent.ANSWERED)
 
 
@@ -227,7 +243,7 @@ async def test_a_probe_that_brings_no_answer_opens_nothing(make: Make, sent: Sen
 async def test_a_request_from_before_the_closure_opens_nothing(make: Make) -> None:
     ledger = make(None)
     early = await all_there_are(ledger, 6)
-    ledger.close_for(1, early[0])
+    ledger.close_for(1, early[0], PAUSE)
     for lease in early[:3]:
         ledger.settle(lease, Sent.ANSWERED)
     await asyncio.sleep(1)
@@ -246,7 +262,7 @@ async def test_a_second_closure_starts_over(make: Make) -> None:
     while len(held) < 5:
         held += await all_there_are(ledger)
         ledger.settle(held.pop(), Sent.ANSWERED)
-    ledger.close_for(1, held[0])
+    ledger.close_for(1, held[0], OUTAGE)
     await asyncio.sleep(1)
     (probe,) = await all_there_are(ledger)
     for lease in held:
@@ -287,12 +303,12 @@ async def test_the_standing_without_asking_anybody(make: Make) -> None:
 async def test_the_standing_of_a_closed_ledger(make: Make) -> None:
     ledger = make(RateLimit(1, 60.0))
     lease = await leased(ledger)
-    ledger.close_for(20, lease)
+    ledger.close_for(20, lease, OUTAGE)
     # Opening makes no slot, as long as all of them are held.
-    assert seen(ledger) == Standing(1, math.inf, 20.0)
+    assert seen(ledger) == Standing(1, math.inf, 20.0, OUTAGE)
     ledger.settle(lease, Sent.NEVER)
     await asyncio.sleep(5)
-    assert seen(ledger) == Standing(0, 15.0, 15.0)
+    assert seen(ledger) == Standing(0, 15.0, 15.0, OUTAGE)
     await asyncio.sleep(15)
     assert seen(ledger) == Standing()
 
@@ -305,95 +321,3 @@ async def test_the_standing_knows_of_the_slow_start(make: Make) -> None:
     assert seen(ledger) == Standing(1, math.inf, 0.0)
     ledger.settle(probe, Sent.ANSWERED)
     assert seen(ledger) == Standing(0, 0.0, 0.0)
-
-
-# -- whatever happens
-
-
-@settings(max_examples=60)
-@given(
-    name=st.sampled_from(list(LEDGERS)),
-    limit=st.none() | st.integers(1, 4),
-    events=st.lists(
-        st.sampled_from(list(Sent)) | st.floats(0.1, 15.0) | st.integers(1, 15), max_size=30
-    ),
-)
-def test_a_wait_is_as_long_as_the_ledger_says(
-    name: str, limit: int | None, events: list[Sent | float | int]
-) -> None:
-    """Asking again after ``Wait.seconds`` succeeds, if nobody was quicker; and no sooner."""
-
-    async def main() -> None:
-        ledger = LEDGERS[name](RateLimit(limit, 10.0) if limit else None)
-        held: list[Lease] = []
-        for event in events:
-            if isinstance(event, float):
-                await asyncio.sleep(event)
-            elif isinstance(event, int) and held:
-                ledger.close_for(event, held[0])
-            elif isinstance(event, Sent) and held:
-                ledger.settle(held.pop(0), event)
-            held += await all_there_are(ledger, 2)
-        told = await ledger.take()
-        moment = now()
-        while isinstance(told, Wait) and told.seconds < math.inf:
-            if told.seconds > 2 * SLACK:
-                await sleep_until(moment + told.seconds - SLACK)
-                assert isinstance(sooner := await ledger.take(), Wait)
-                assert sooner.closed is told.closed
-            await sleep_until(moment + told.seconds)
-            again, moment = await ledger.take(), now()
-            # A closure says when it ends, and cannot promise a slot.
-            assert isinstance(again, Lease) or (told.closed and not again.closed)
-            told = again
-        await ledger.aclose()
-
-    run(main())
-
-
-@settings(max_examples=60)
-@given(
-    name=st.sampled_from(list(LEDGERS)),
-    limit=st.integers(1, 6),
-    seed=st.integers(0, 2**32),
-    cut_off=st.floats(0, 0.5),
-    unsent=st.floats(0, 0.5),
-    closing=st.floats(0, 0.2),
-)
-def test_no_window_ever_holds_more_arrivals_than_the_limit(
-    name: str, limit: int, seed: int, cut_off: float, unsent: float, closing: float
-) -> None:
-    draw, period = random.Random(seed), 10.0
-
-    async def main() -> list[float]:
-        ledger = LEDGERS[name](RateLimit(limit, period))
-        arrivals: list[float] = []
-
-        async def request() -> None:
-            await asyncio.sleep(draw.uniform(0, 30))
-            lease = await patiently(ledger)
-            await asyncio.sleep(draw.expovariate(1))
-            if draw.random() < unsent:
-                ledger.settle(lease, Sent.NEVER)
-            elif draw.random() < cut_off:
-                # Nobody listens any more, and still it arrives, a little later.
-                ledger.settle(lease, Sent.CUT_OFF)
-                await asyncio.sleep(draw.uniform(0, 0.05 * period))
-                arrivals.append(now())
-            else:
-                arrivals.append(now())
-                await asyncio.sleep(draw.expovariate(1))
-                if draw.random() < closing:
-                    ledger.close_for(draw.uniform(0, 20), lease)
-                ledger.settle(lease, Sent.ANSWERED)
-
-        async with asyncio.timeout(10_000), asyncio.TaskGroup() as tasks:
-            for _ in range(30):
-                tasks.create_task(request())
-        await asyncio.sleep(2 * period)
-        assert ledger.standing().in_use == 0
-        await ledger.aclose()
-        return arrivals
-
-    # A hair less than a period, as t + 10 - 10 may fall short of t.
-    assert busiest_window(sorted(run(main())), period - A_MOMENT) <= limit
