@@ -19,6 +19,7 @@ from lucca_training_async import (
     LuccaConnectionError,
     LuccaError,
     LuccaTimeoutError,
+    OutageError,
     RateLimitedError,
     RequestError,
     ResponseError,
@@ -29,6 +30,7 @@ from lucca_training_async._http.retry import (
     AtLeastRetryAfter,
     Retrying,
     StopBeforeDeadline,
+    asks_to_wait,
     backoff_bound,
     full_jitter,
     is_transient,
@@ -85,6 +87,7 @@ def always(seconds: float) -> Callable[[tenacity.RetryCallState], float]:
         (dropped(), True),
         (LuccaTimeoutError("", url=URL), True),
         (dropped(transient=False), False),  # a certificate that does not verify
+        (OutageError("", url=URL), False),  # as a 429
         (undecodable(), False),
         (undecodable(transient=True), True),
         (InvalidIdError(), False),
@@ -96,6 +99,23 @@ def always(seconds: float) -> Callable[[tenacity.RetryCallState], float]:
 )
 def test_what_may_succeed_later(error: BaseException, transient: bool) -> None:
     assert is_transient(error) is transient
+
+
+@pytest.mark.parametrize(
+    ("error", "asks"),
+    [
+        (answered(429), True),  # for how long, is left to us
+        (answered(429, 0.0), True),
+        (answered(503, 1.0), True),
+        (answered(503, 0.0), False),
+        (answered(503), False),
+        (answered(404, 5.0), True),
+        (dropped(), False),
+        (undecodable(transient=True), False),
+    ],
+)
+def test_what_asks_to_wait(error: RequestError, asks: bool) -> None:
+    assert asks_to_wait(error) is asks
 
 
 @pytest.mark.parametrize(
@@ -280,17 +300,16 @@ async def test_a_failure_that_is_not_transient_ends_it_at_once() -> None:
     [
         (RetryPolicy(wait=always(1.0)), 30.0, 30.0),
         (RetryPolicy(wait=always(40.0)), 30.0, 40.0),
-        (RetryPolicy(wait=always(1.0)), 120.0, 120.0),
-        (RetryPolicy(wait=always(1.0)), 120.5, None),
         (RetryPolicy(wait=always(1.0), retry_after_max=0), 0.0, 1.0),
-        (RetryPolicy(wait=always(1.0), retry_after_max=0), 1.0, None),
-        # It is Retry-After that the maximum is about, not the wait.
+        # Whether that is too long is seen to by the gate, which knows who waits how long.
+        (RetryPolicy(wait=always(1.0)), 121.0, 121.0),
+        (RetryPolicy(wait=always(1.0), retry_after_max=0, patience=0), 1.0, 1.0),
         (RetryPolicy(wait=always(999.0)), 1.0, 999.0),
         (RetryPolicy(wait=always(1.0), deadline=10), 10.0, 10.0),
         (RetryPolicy(wait=always(1.0), deadline=10), 10.5, None),
     ],
 )
-async def test_retry_after_is_waited_out_or_not_at_all(
+async def test_retry_after_is_waited_out_unless_that_is_beyond_the_deadline(
     policy: RetryPolicy, retry_after: float, starts_at: float | None
 ) -> None:
     first, script = answered(503, retry_after), Script(["it"])
@@ -308,6 +327,39 @@ async def test_the_deadline_counts_waits_and_attempts() -> None:
     # The fifth would start at 17.
     assert script.attempts_at == [1, 5, 9, 13]
     assert now() == 16
+
+
+@pytest.mark.parametrize(
+    ("counts", "attempts"),
+    [
+        ([1, 2, 3, 4, 5, 6], 2),  # all of them
+        ([1, 1, 1, 1, 2, 3], 5),  # not those that fell into an outage
+        ([3], 0),  # the first, which came after two of another kind
+        ([0, 0, 0, 3], 3),
+        ([1, 2, 1, 2, 1, 3], 5),  # what counted turns out to have been an outage
+    ],
+)
+async def test_the_failures_that_count_are_those_that_it_is_told_of(
+    counts: list[int], attempts: int
+) -> None:
+    failures = [answered(500 + n) for n in range(7)]
+    script, told = Script([*failures[1:], "one too many"]), iter(counts)
+    policy = RetryPolicy(3, wait=always(1.0))
+    with pytest.raises(ResponseError) as caught:
+        await script.loop(policy).resume(failures[0], script.attempt, lambda: next(told))
+    assert caught.value is failures[attempts]
+    assert len(script.attempts_at) == attempts
+    # It is told of by its number among those that count; and asked for once a failure.
+    assert [number for number, _, _ in script.told] == [max(1, n) for n in counts[:attempts]]
+    assert len(list(told)) == len(counts) - attempts - 1
+
+
+async def test_the_backoff_grows_with_the_failures_that_count() -> None:
+    script, told = Script([dropped(), dropped(), dropped(), "it"]), iter([1, 1, 2, 3])
+    policy = RetryPolicy(wait=tenacity.wait_incrementing(1, 1))
+    loop = script.loop(policy)
+    assert await loop.resume(dropped(), script.attempt, lambda: next(told)) == "it"
+    assert [seconds for _, seconds, _ in script.told] == [1, 1, 2, 3]
 
 
 async def test_a_sleep_that_fails_ends_it() -> None:
