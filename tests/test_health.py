@@ -67,7 +67,7 @@ def target(id: int) -> Target[object]:
 
 def alive(id: int = 1) -> Health:
     health = Health()
-    health.answered(target(id))
+    health.answered(target(id), 0)
     return health
 
 
@@ -96,7 +96,7 @@ def test_a_sign_of_life_makes_the_failures_before_it_their_ids_own() -> None:
     before = health.silence
     fail(health, 5, 0, 1)
     fail(health, 6, 0, 1)
-    health.answered(target(2))
+    health.answered(target(2), 0)
     assert (before.is_over, before.is_outage) == (True, False)
     assert health.silence is not before
     # They are not in a row with what comes next.
@@ -109,7 +109,7 @@ def test_an_outage_that_is_over_was_one_all_the_same() -> None:
         fail(health, id, 0, 1)
     silence = health.silence
     health.probe_failed(target(1).url, DOWN, 2, 3)
-    health.answered(target(1))
+    health.answered(target(1), 0)
     assert (silence.is_over, silence.is_outage) == (True, True)
 
 
@@ -133,7 +133,7 @@ def test_two_are_asked_in_turn_and_the_one_that_answers_is_the_witness_from_then
         health.probe_failed(probe.url, DOWN, 2 * moment, 2 * moment + 1)
     # The first closes the gate; what fails after that counts as a probe.
     assert asked == [1, 1, 9, 1]
-    health.answered(target(9))
+    health.answered(target(9), 0)
     assert health.witness is not None
     assert health.witness.url.name == "9"
 
@@ -141,7 +141,7 @@ def test_two_are_asked_in_turn_and_the_one_that_answers_is_the_witness_from_then
 def test_without_an_outage_the_first_that_was_answered_stays_the_witness() -> None:
     health = alive(1)
     fail(health, 5, 0, 1)
-    health.answered(target(2))
+    health.answered(target(2), 0)
     assert health.witness is not None
     assert health.witness.url.name == "1"
 
@@ -163,7 +163,7 @@ def test_a_host_that_never_answered_is_hopeless_when_many_ids_have_failed() -> N
     fail(health, 5, 0, 1)
     assert health.is_hopeless
     assert [health.is_lasting(seconds) for seconds in (0, 44, 45)] == [False, False, True]
-    health.answered(target(1))
+    health.answered(target(1), 0)
     for id in range(10):
         fail(health, id, 0, 1)
     assert not health.is_hopeless
@@ -177,7 +177,7 @@ def test_since_when_there_was_nothing_but_429s() -> None:
     assert health.is_troubled
     fail(health, 5, 6, 7)
     assert health.refused(8) == 8
-    health.answered(target(1))
+    health.answered(target(1), 0)
     assert health.refused(9) == 9
 
 
@@ -189,7 +189,7 @@ def test_every_failure_is_decided_by_what_comes_next(events: list[tuple[bool, in
     for moment, (answers, id) in enumerate(events, start=1):
         silence = health.silence
         if answers:
-            health.answered(target(id))
+            health.answered(target(id), 0)
             assert silence.is_over == bool(open_silences)
             open_silences.clear()
             assert not health.silence.is_decided

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Generic, TypeVar
 
 import attrs
@@ -28,7 +29,9 @@ class Call(Generic[T]):
         failure: The same of the last one for its own target.
         silences: For each failed attempt, the silence that it is part of; None for an answer
             that was no use.
-        doubt: The silence that must be decided before the call can end, if there is one.
+        doubt: The silence that must be decided before the call goes on, if there is one.
+        used_up_by: When a sign of life ends the doubt so early, the last attempt is blamed on the
+            call; infinity if no attempt is left in any case, minus infinity if one is.
         was_kept_back: Whether the last request could not be sent for want of a connection.
         closed: What it won't wait for the end of, and how many seconds that takes.
     """
@@ -43,6 +46,7 @@ class Call(Generic[T]):
     failure: RequestError | None = None
     silences: list[Silence | None] = attrs.field(factory=list["Silence | None"])
     doubt: Silence | None = None
+    used_up_by: float = -math.inf
     was_kept_back: bool = False
     closed: tuple[Closure, float] | None = None
 
@@ -75,14 +79,14 @@ class Call(Generic[T]):
         return sum(silence is None or not silence.is_outage for silence in self.silences)
 
     def settle_doubt(self) -> None:
-        """Go on if the host was to blame.
+        """Go on, if it is decided, and an attempt is left.
 
         Raises:
-            RequestError: It was not.
+            RequestError: None is, and the host was not to blame.
         """
         if self.doubt is None or not self.doubt.is_decided:
             return
-        was_outage, self.doubt = self.doubt.is_outage, None
-        if not was_outage:
+        doubt, self.doubt = self.doubt, None
+        if not doubt.is_outage and doubt.over_at <= self.used_up_by:
             assert self.failure is not None
             raise self.failure

@@ -7,6 +7,7 @@ request still holds its place, so that nothing goes out in between.
 from __future__ import annotations
 
 import copy
+import math
 import random
 from typing import Any
 
@@ -14,13 +15,14 @@ from .._budget import Admission, Cause
 from ..errors import OutageError, RateLimitedError, RequestError
 from ..settings import RetryPolicy
 from .attempts import Call
-from .health import Health, Target, is_sign_of_life
+from .health import Health, Silence, Target, is_sign_of_life
 from .refusals import given_up
 from .retry import backoff_bound, is_transient, retry_after
 
 # Lucca's window is a minute: an absurd Retry-After must not disable a client for good.
 _LONGEST_PAUSE = 86_400.0
 _A_MOMENT = 0.001
+_JUST_NOW = 1.0
 
 
 class Blame:
@@ -39,12 +41,13 @@ class Blame:
     def answered(self, call: Call[Any], target: Target[Any], sent_at: float) -> None:
         """A sign of life."""
         health, closures = self._health, call.gate.closures
+        now = call.gate.now()
         if closures:
-            closures.over(sent_at, call.gate.now())
+            closures.over(sent_at, now)
         if health.is_troubled:
-            health.answered(target)
+            health.answered(target, now)
         else:
-            health.recent = target
+            health.recent, health.alive_at = target, now
 
     def refused(
         self,
@@ -98,13 +101,7 @@ class Blame:
         call.gate.check(call.place)
         if not is_own or silence.is_outage:
             return False
-        if owner.waits_for_outages and self._is_last(call):
-            if self._health.witness is not None:
-                call.doubt = silence
-                return False
-            if self._health.is_hopeless:
-                owner.give_up(self._given_up(call))
-        return True
+        return not owner.waits_for_outages or self._is_blamed(call, silence, sent_at)
 
     def _close(
         self,
@@ -140,6 +137,27 @@ class Blame:
         url, now = str(call.target.url), call.gate.now()
         return given_up(self._health.silence, url=url, attempts=call.requests, now=now)
 
-    def _is_last(self, call: Call[Any]) -> bool:
+    def _is_blamed(self, call: Call[Any], silence: Silence, sent_at: float) -> bool:
+        """Whether a failure is a bulk run's id's own, or else waits for that to be decided.
+
+        An id may be the only one under way, so that nothing else tells of the host. Before its
+        last attempt the witness does, and then that attempt decides.
+        """
         assert call.failure is not None
-        return not is_transient(call.failure) or call.failures() >= self._policy.max_attempts
+        health, most = self._health, self._policy.max_attempts
+        left = most - call.failures() if is_transient(call.failure) else 0
+        if left > 1:
+            return True
+        if health.witness is None:
+            if left <= 0 and health.is_hopeless:
+                call.place.owner.give_up(self._given_up(call))
+            return True
+        call.doubt = silence
+        if left == 1:
+            call.used_up_by = -math.inf
+            return True
+        if most == 1 or not is_transient(call.failure):
+            call.used_up_by = math.inf
+            return False
+        call.used_up_by = call.gate.now() + _JUST_NOW
+        return health.alive_at >= sent_at - _JUST_NOW

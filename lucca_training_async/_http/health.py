@@ -13,6 +13,7 @@ a bulk run lets its first ids use up their attempts, and then gives the host up.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -53,6 +54,7 @@ class Silence:
         probes: How many requests sent after that have failed.
         is_outage: Whether it is the host's fault, as far as is known.
         is_over: Whether there was a sign of life.
+        over_at: When there was.
     """
 
     since: float = 0.0
@@ -61,6 +63,7 @@ class Silence:
     probes: int = 0
     is_outage: bool = False
     is_over: bool = False
+    over_at: float = math.inf
     _asked_for: set[URL] = attrs.field(factory=set[URL], init=False)
 
     @property
@@ -90,6 +93,7 @@ class Health:
         witness: What is known to be answered, or None if nothing ever was: the first that was,
             then the first after each outage.
         recent: What was answered last.
+        alive_at: When that was.
         silence: The one that lasts, empty while all is well.
         refused_since: When the first of the 429s in a row was sent, or None.
     """
@@ -97,6 +101,7 @@ class Health:
     def __init__(self) -> None:
         self.witness: Target[object] | None = None
         self.recent: Target[object] | None = None
+        self.alive_at: float = -math.inf
         self.silence: Silence = Silence()
         self.refused_since: float | None = None
 
@@ -110,14 +115,16 @@ class Health:
         """What to ask for to see whether the host answers; two in turn, should one have died."""
         return self.recent if self.silence.probes % 2 else self.witness
 
-    def answered(self, target: Target[object]) -> None:
+    def answered(self, target: Target[object], now: float) -> None:
         """A sign of life."""
         self.recent = target
+        self.alive_at = now
         self.refused_since = None
         if self.witness is None or self.silence.probes:
             self.witness = target
         if self.silence.last is not None:
             self.silence.is_over = True
+            self.silence.over_at = now
             self.silence = Silence()
 
     def refused(self, sent_at: float) -> float:
