@@ -19,7 +19,9 @@ from .gates import (
     admit,
     answer,
     close,
+    close_ledger,
     either_ledger,
+    in_memory,
     leave,
     make_gate,
     now,
@@ -71,6 +73,13 @@ async def test_the_outage_is_what_is_told_if_there_is_a_pause_too() -> None:
     close(gate, first, 10, Cause.OUTAGE)
     close(gate, second, 20, Cause.PAUSE)
     assert gate.budget() == Budget(None, 0, 20.0, 20.0, closed_by="outage")
+
+
+@pytest.mark.parametrize("cause", Cause)
+async def test_what_only_the_ledger_knows_is_told_too(cause: Cause) -> None:
+    ledger = in_memory(None)
+    await close_ledger(ledger, 30, cause)
+    assert make_gate(ledger=ledger).budget() == Budget(None, 0, 30.0, 30.0, closed_by=cause.value)
 
 
 @pytest.mark.parametrize("cause", Cause)
