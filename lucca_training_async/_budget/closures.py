@@ -1,9 +1,8 @@
 """Why nobody is admitted just now, until when, and for whom that is too long.
 
-There are two causes, and each is told to whoever reads the log: a *pause* that Lucca has asked
-for (or a short one, to see whether it is an outage), and an *outage* of the host. A pause is
-over when its time is; an outage is over with the next sign of life, and until then whoever is
-admitted is a probe.
+A *pause* is what Lucca has asked for, and an *outage* is the host's; each is told to whoever reads
+the log. A pause is over when its time is; an outage is over with the next sign of life, and until
+then whoever is admitted is a probe. A *doubt*, whether it is one, is short and refuses nobody.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Literal, Protocol
 
 import attrs
 
@@ -19,6 +18,12 @@ from ..errors import RequestError
 from .ledger import Cause
 
 logger: logging.Logger = logging.getLogger("lucca_training_async")
+NAMES: dict[Cause | None, Literal["pause", "outage"] | None] = {
+    None: None,
+    Cause.DOUBT: "pause",
+    Cause.PAUSE: "pause",
+    Cause.OUTAGE: "outage",
+}
 WORTH_TELLING = 10.0
 """Seconds of standing still that are worth a line in the log."""
 
@@ -59,7 +64,7 @@ class GateClosedError(Exception):
 class Waiting(Protocol):
     """Whoever may not want to wait."""
 
-    def waits_until(self, closure: Closure, now: float) -> float: ...
+    def waits_until(self, closure: Closure, now: float, paused: float) -> float: ...
 
 
 @attrs.define
@@ -108,7 +113,8 @@ class Closures:
         """What keeps requests back just now."""
         if Cause.OUTAGE in self._of:
             return Cause.OUTAGE
-        return Cause.PAUSE if self.until > now else None
+        closed = [cause for cause, closure in self._of.items() if closure.until > now]
+        return Cause.PAUSE if Cause.PAUSE in closed else next(iter(closed), None)
 
     def lost(self, cause: Cause, now: float) -> float:
         """Seconds that it has cost so far."""
@@ -129,7 +135,9 @@ class Closures:
             self._lost[cause].extend(closure.since, math.inf)
         else:
             self._lost[cause].extend(now, closure.until)
-        if cause in self._told or (not is_outage and closure.until - now <= WORTH_TELLING):
+        if cause in self._told or cause is Cause.DOUBT:
+            return False
+        if not is_outage and closure.until - now <= WORTH_TELLING:
             return False
         self._told[cause] = closure.since if is_outage else now
         self._tell_beginning(closure)
@@ -152,15 +160,15 @@ class Closures:
             now: The time.
             is_probing: Whether a request is under way whose answer must come first.
         """
-        for closure in self._of.values():
-            if closure.until > now:
-                if owner.waits_until(closure, now) < closure.until:
-                    return GateClosedError(closure, closure.until - now)
-            elif (
-                is_probing
-                and closure.cause is Cause.OUTAGE
-                and owner.waits_until(closure, now) == -math.inf
-            ):
+        paused = self.lost(Cause.PAUSE, now)
+        for cause, closure in self._of.items():
+            is_closed = closure.until > now
+            if cause is Cause.DOUBT or not (is_closed or (cause is Cause.OUTAGE and is_probing)):
+                continue
+            latest = owner.waits_until(closure, now, paused)
+            if is_closed and latest < closure.until:
+                return GateClosedError(closure, closure.until - now)
+            if latest < now:
                 return GateClosedError(closure, closure.until - closure.closed_at)
         return None
 
@@ -169,7 +177,7 @@ class Closures:
         seconds = closure.until - closure.closed_at
         seen = closure.seen or "another client of this tenant has met it"
         if closure.cause is Cause.OUTAGE:
-            told = "no sign of life since %s (last seen: %s); asking again in %.1f s"
+            told = "an outage: no sign of life since %s (last seen: %s); asking again in %.1f s"
             logger.warning(told, _moment(closure.since - closure.closed_at), seen, seconds)
         else:
             logger.warning("paused for %.0f s, until %s: %s", seconds, _moment(seconds), seen)
@@ -186,5 +194,5 @@ def _moment(seconds: float) -> str:
 
 
 def waiting_for(cause: Cause | None) -> str:
-    what = "request budget" if cause is None else f"end of the {cause.value}"
+    what = "request budget" if cause in (None, Cause.DOUBT) else f"end of the {cause.value}"
     return f"waiting for the {what}"

@@ -23,7 +23,7 @@ import attrs
 
 from ..errors import LuccaError, RequestError
 from ..settings import RateLimit
-from .closures import Closure, Closures, GateClosedError, waiting_for
+from .closures import NAMES, Closure, Closures, GateClosedError, waiting_for
 from .ledger import Cause, Lease, Ledger, Sent, Wait
 from .places import Owner, Place
 from .view import Budget
@@ -202,11 +202,16 @@ class Gate:
         self._changes += 1
         self._advance()
 
+    def release_held(self) -> None:
+        """The host has answered for the first time."""
+        for owner in self._owners:
+            owner.release()
+
     def last_probe_at(self, since: float) -> float:
         """When the most patient of all owners ends its wait for the end of such an outage."""
-        now = self.now()
-        outage = Closure(Cause.OUTAGE, since, now, now, None)
-        return max((owner.waits_until(outage, now) for owner in self._owners), default=-math.inf)
+        outage = Closure(Cause.OUTAGE, since, now := self.now(), now, None)
+        waits = (owner.waits_until(outage, now, 0.0) for owner in self._owners)
+        return max(waits, default=-math.inf)
 
     def settle(self, lease: Lease, sent: Sent) -> None:
         """The request of this lease is over."""
@@ -231,7 +236,7 @@ class Gate:
             standing.closed_for,
             len(self._queue),
             self._in_flight,
-            None if cause is None else cause.value,
+            NAMES[cause],
         )
 
     def __repr__(self) -> str:

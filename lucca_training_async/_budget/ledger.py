@@ -53,10 +53,11 @@ class Sent(Enum):
 
 
 class Cause(Enum):
-    """Why a ledger is closed: somebody has asked to wait, or nobody answers."""
+    """Why a ledger is closed: Lucca has asked to wait, nobody answers, or that is to be seen."""
 
     PAUSE = "pause"
     OUTAGE = "outage"
+    DOUBT = "doubt"
 
 
 @attrs.define(eq=False)

@@ -20,7 +20,7 @@ class Owner:
     ``patience``. A bulk run has a patience of another kind.
 
     Args:
-        patience: Seconds, in total, that pauses may take.
+        patience: Seconds, in total, that pauses may keep it waiting.
 
     Attributes:
         fatal: Errors of one request that end everything this owner does.
@@ -46,15 +46,26 @@ class Owner:
         self._waiting = 0
         self._waiting_since = 0.0
         self._wait_is_told = False
-        self._paused_at: float | None = None
+        self._paused_before: float | None = None
+        self._refused = 0.0
 
-    def waits_until(self, closure: Closure, now: float) -> float:
-        """The latest end of a closure that it waits for."""
+    def waits_until(self, closure: Closure, now: float, paused: float) -> float:
+        """The latest end of a closure that it waits for.
+
+        Args:
+            closure: By what the gate is closed.
+            now: The time.
+            paused: The seconds that the gate has been closed by pauses, ever.
+        """
         if closure.cause is Cause.OUTAGE:
             return -math.inf
-        if self._paused_at is None:
-            self._paused_at = now
-        return self._paused_at + self.patience
+        if self._paused_before is None:
+            self._paused_before = paused
+        return now + self.patience - self._refused - (paused - self._paused_before)
+
+    def note_refusal(self, seconds: float) -> None:
+        """A request that took so long was answered with a 429."""
+        self._refused += seconds
 
     def waited(self, now: float) -> float:
         """Seconds during which at least one request stood waiting for admission."""
@@ -76,8 +87,23 @@ class Owner:
             self._wait_is_told = True
             logger.info("%s for %.0f s", what, seconds)
 
+    # Of a host that has never answered; a get asks it as often as any.
+
     def give_up(self, error: LuccaError) -> None:
-        """Begin nothing new: the host has never answered. What has begun may go on for a while."""
+        """Begin nothing new: all that has begun has used up its attempts."""
+
+    def hold(self, place: Place) -> bool:
+        """Whether a call that has used up its attempts is to wait for the others."""
+        return False
+
+    def let_go(self, place: Place) -> None:
+        """It waits no more."""
+
+    def release(self) -> None:
+        """The host has answered."""
+
+    def watch(self, at: float, look: Callable[[], float | None]) -> None:
+        """Look at that time whether it has, and again when ``look`` says."""
 
     def on_outage(self) -> None:
         """Called when an outage begins."""

@@ -13,15 +13,12 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol
 
-from .._budget import Cause, Closure, Gate, Owner, logger
+from .._budget import Cause, Gate, Owner, logger
 from ..errors import (
-    AuthenticationError,
-    ClientClosedError,
     InvalidIdError,
     LuccaError,
     NotFoundError,
     PermissionDeniedError,
-    UsageError,
 )
 from ..models import RealizedTraining
 from .callbacks import call_plain, check_plain_function
@@ -36,13 +33,11 @@ from .outcomes import (
     Progress,
     Refused,
 )
+from .stops import StoppableRun
 
 Fetch = Callable[[int, Owner], Awaitable[RealizedTraining]]
 Deliver = Callable[[int, Outcome], Awaitable[None]]
 """Takes an outcome, with the position of its id in the source; may wait for room."""
-
-_MOST_DENIALS = 20
-_LAST_CALL = 30.0
 
 
 class Way(Protocol):
@@ -57,7 +52,7 @@ class Way(Protocol):
     def bind(self) -> Gate: ...
 
 
-class BulkRun(Owner):
+class BulkRun(StoppableRun):
     """One bulk run: its source of ids, its workers, its counters and its end.
 
     Args:
@@ -70,10 +65,6 @@ class BulkRun(Owner):
     Raises:
         TypeError: ``ids`` can't hold ids, or ``on_progress`` is no plain function.
     """
-
-    # Neither a refused key nor a closed client will get better for the next id.
-    fatal: tuple[type[LuccaError], ...] = (AuthenticationError, ClientClosedError, UsageError)
-    waits_for_outages = True
 
     def __init__(
         self,
@@ -93,7 +84,6 @@ class BulkRun(Owner):
         self._fetch = fetch
         self._way = way
         self._on_progress = on_progress
-        self._gate: Gate | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._reading: set[asyncio.Task[Any]] = set()
         self._finished = 0
@@ -107,9 +97,6 @@ class BulkRun(Owner):
         self._ended_at: float | None = None
         self._lost_before: dict[Cause, float] = {}
         self._lost: dict[Cause, float] = {}
-        self._last_call: asyncio.TimerHandle | None = None
-        self._denied = 0
-        self._may_read = False
 
     # -- its life
 
@@ -124,9 +111,9 @@ class BulkRun(Owner):
             ClientClosedError: The client is closed; so told once, and not for every id.
             UsageError: The client can't be used here.
         """
-        self._gate = self._way.bind()
-        self._gate.enter(self)
-        self._started_at = self._gate.now()
+        self.gate = self._way.bind()
+        self.gate.enter(self)
+        self._started_at = self.gate.now()
         self._lost_before = self._lost_by_now()
         working = self.workers
 
@@ -188,17 +175,13 @@ class BulkRun(Owner):
             self.cancel()
 
     def _over(self) -> None:
-        assert self._gate is not None
-        self._gate.leave(self)
-        if self._last_call is not None:
-            self._last_call.cancel()
+        assert self.gate is not None
+        self.gate.leave(self)
+        self.stop_watching()
         self._lost = self._lost_by_now()
-        self._ended_at = self._gate.now()
+        self._ended_at = self.gate.now()
 
     # -- outages and pauses
-
-    def waits_until(self, closure: Closure, now: float) -> float:
-        return max(closure.since, self._started_at) + self.patience
 
     def on_outage(self) -> None:
         """Tell of it: no outcome will, for as long as it lasts."""
@@ -209,30 +192,13 @@ class BulkRun(Owner):
             self._fail(error)
 
     def _lost_by_now(self) -> dict[Cause, float]:
-        assert self._gate is not None
-        now = self._gate.now()
-        return {cause: self._gate.closures.lost(cause, now) for cause in Cause}
+        assert self.gate is not None
+        now = self.gate.now()
+        return {cause: self.gate.closures.lost(cause, now) for cause in Cause}
 
     # -- its end by an error
 
-    @property
-    def stopped(self) -> LuccaError | None:
-        """Why nothing new is sent, or None."""
-        return self.ended or self.given_up
-
-    def give_up(self, error: LuccaError) -> None:
-        if self.given_up is None and self._gate is not None:
-            self.given_up = error
-            self._read_no_further()
-            # What has begun may stand waiting for the budget, which nobody would wait for.
-            loop = asyncio.get_running_loop()
-            self._last_call = loop.call_later(_LAST_CALL, self._gate.abandon, self, error)
-
-    def on_end(self) -> None:
-        super().on_end()
-        self._read_no_further()
-
-    def _read_no_further(self) -> None:
+    def on_stop(self) -> None:
         """Read nothing more that has no end, or may never come; a collection is read on.
 
         Its ids have an outcome each, which costs nothing.
@@ -280,33 +246,28 @@ class BulkRun(Owner):
         if (stopped := self.stopped) is not None:
             return Failed(taken.id, stopped)
         # Kept as values: their tracebacks would keep this run's frames alive with them.
+        self.under_way += 1
         try:
             training = await self._fetch(taken.id, self)
         except NotFoundError as error:
-            self._may_read = True
+            self.note_answer(None)
             return Missing(taken.id, error.with_traceback(None))
-        except PermissionDeniedError as error:
-            self._note_denial(error.with_traceback(None))
-            return Failed(taken.id, error)
         except LuccaError as error:
+            if isinstance(error, PermissionDeniedError):
+                self.note_answer(error)
             return Failed(taken.id, error.with_traceback(None))
-        self._may_read = True
+        finally:
+            self.ends_one()
+        self.note_answer(None)
         return Found(taken.id, training)
-
-    def _note_denial(self, error: PermissionDeniedError) -> None:
-        """A key that has been denied everything so far will be denied the rest."""
-        self._denied += 1
-        if self._denied == _MOST_DENIALS and not self._may_read:
-            assert self._gate is not None
-            self._gate.abandon(self, error)
 
     # -- what can be seen of it
 
     @property
     def stats(self) -> BulkStats:
-        if self._gate is None:
+        if self.gate is None:
             return BulkStats()
-        now = self._gate.now() if self._ended_at is None else self._ended_at
+        now = self.gate.now() if self._ended_at is None else self._ended_at
         elapsed, lost = now - self._started_at, self._lost or self._lost_by_now()
         # What was there before the run began is not lost to it.
         mine = {cause: min(lost[cause] - self._lost_before[cause], elapsed) for cause in Cause}
@@ -320,8 +281,8 @@ class BulkRun(Owner):
             call_plain("on_progress", self._on_progress, self._progress())
 
     def _progress(self) -> Progress:
-        assert self._gate is not None
-        budget = self._gate.budget()
+        assert self.gate is not None
+        budget = self.gate.budget()
         waiting_for: Literal["budget", "pause", "outage"] | None = budget.closed_by
         until = None
         if budget.next_slot_in != 0:
@@ -336,7 +297,7 @@ class BulkRun(Owner):
             counts[Missing],
             counts[Failed],
             counts[Refused],
-            self.waited(self._gate.now()),
+            self.waited(self.gate.now()),
             waiting_for,
             until,
         )

@@ -12,6 +12,7 @@ from ..errors import RequestError
 from .health import Silence, Target
 
 T = TypeVar("T")
+_MOST_OUTAGES = 10
 
 
 @attrs.define(eq=False)
@@ -75,8 +76,18 @@ class Call(Generic[T]):
         self.met = self.failure = None
 
     def failures(self) -> int:
-        """Those of its attempts that count against it: what falls into an outage does not."""
+        """Those of its attempts that count against it: what falls into an outage does not.
+
+        Unless that happens again and again: then it may be what brings the host down.
+        """
+        if self.is_suspect:
+            return len(self.silences)
         return sum(silence is None or not silence.is_outage for silence in self.silences)
+
+    @property
+    def is_suspect(self) -> bool:
+        outages = {id(silence) for silence in self.silences if silence and silence.is_outage}
+        return len(outages) >= _MOST_OUTAGES
 
     def settle_doubt(self) -> None:
         """Go on, if it is decided, and an attempt is left.

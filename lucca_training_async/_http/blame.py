@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import random
+from collections.abc import Callable
 from typing import Any
 
 from .._budget import Admission, Cause
@@ -23,6 +24,9 @@ from .retry import backoff_bound, is_transient, retry_after
 _LONGEST_PAUSE = 86_400.0
 _A_MOMENT = 0.001
 _JUST_NOW = 1.0
+# So that a host that never answers is given up within a minute: an attempt takes 15 s at most.
+_LONGEST_INTRODUCTION = 45.0
+_LONGEST_ATTEMPT = 15.0
 
 
 class Blame:
@@ -36,7 +40,7 @@ class Blame:
         """What the call is to ask for: after several failures in a row, a witness."""
         if call.doubt is None and self._health.silence.closed_at is None:
             return call.target
-        return self._health.probe() or call.target
+        return self._health.probe(call.target)
 
     def answered(self, call: Call[Any], target: Target[Any], sent_at: float) -> None:
         """A sign of life."""
@@ -45,7 +49,10 @@ class Blame:
         if closures:
             closures.over(sent_at, now)
         if health.is_troubled:
+            is_first = health.witness is None
             health.answered(target, now)
+            if is_first:
+                call.gate.release_held()
         else:
             health.recent, health.alive_at = target, now
 
@@ -68,6 +75,7 @@ class Blame:
         own = random.random() * backoff_bound(call.refusals, self._policy)
         seconds = min(retry_after(error) or own, _LONGEST_PAUSE)
         since = self._health.refused(sent_at)
+        call.place.owner.note_refusal(call.gate.now() - sent_at)
         admission.close_for(seconds, Cause.PAUSE, since=since, seen=copy.copy(error))
         call.gate.check(call.place)
         return seconds
@@ -94,14 +102,18 @@ class Blame:
                 call.silences.append(None)
             return is_own
         silence, owner = self._health.silence, call.place.owner
-        if is_own:
+        if is_own and not silence.is_outage:
             call.silences.append(silence)
         # A copy, without the traceback, which would keep all its frames alive.
         self._close(call, admission, copy.copy(call.met), target, sent_at)
         call.gate.check(call.place)
         if not is_own or silence.is_outage:
             return False
-        return not owner.waits_for_outages or self._is_blamed(call, silence, sent_at)
+        if not owner.waits_for_outages:
+            return True
+        if self._health.is_hopeless:
+            owner.watch(silence.since + _LONGEST_INTRODUCTION, self._introduction(call))
+        return self._is_blamed(call, silence, sent_at)
 
     def _close(
         self,
@@ -119,10 +131,7 @@ class Blame:
             closes = health.failed(call.target.url, error, sent_at, now, waits=waits)
         else:
             closes = health.probe_failed(target.url, error, sent_at, now)
-        if owner.waits_for_outages and health.is_lasting(now - call.started_at):
-            gate.abandon(owner, owner.given_up or self._given_up(call))
-            return
-        seconds = min(retry_after(error), _LONGEST_PAUSE)
+        asked = seconds = min(retry_after(error), _LONGEST_PAUSE)
         if closes:
             own = backoff_bound(silence.probes + 1, self._policy) * (1 + random.random()) / 2
             # The last probe is due before anybody's patience ends, not when it has ended.
@@ -130,10 +139,28 @@ class Blame:
                 own = min(own, left)
             seconds = max(seconds, own)
         if seconds > 0:
-            cause = Cause.OUTAGE if silence.is_outage else Cause.PAUSE
+            cause = Cause.OUTAGE if silence.is_outage else Cause.PAUSE if asked else Cause.DOUBT
             admission.close_for(seconds, cause, since=silence.since, seen=error)
 
-    def _given_up(self, call: Call[Any]) -> OutageError:
+    def _introduction(self, call: Call[Any]) -> Callable[[], float | None]:
+        has_waited = False
+
+        def look() -> float | None:
+            nonlocal has_waited
+            if self._health.witness is not None:
+                return None
+            budget = call.gate.budget()
+            if not has_waited and not budget.in_flight and budget.next_slot_in:
+                # It has asked to wait, or the budget does: it is asked once more after that.
+                has_waited = True
+                return call.gate.now() + budget.next_slot_in + _LONGEST_ATTEMPT
+            call.gate.abandon(call.place.owner, self.given_up(call))
+            return None
+
+        return look
+
+    def given_up(self, call: Call[Any]) -> OutageError:
+        """The error of a run over a host that has never answered."""
         url, now = str(call.target.url), call.gate.now()
         return given_up(self._health.silence, url=url, attempts=call.requests, now=now)
 
@@ -146,18 +173,17 @@ class Blame:
         assert call.failure is not None
         health, most = self._health, self._policy.max_attempts
         left = most - call.failures() if is_transient(call.failure) else 0
-        if left > 1:
+        if left > 1 or call.is_suspect:
             return True
-        if health.witness is None:
-            if left <= 0 and health.is_hopeless:
-                call.place.owner.give_up(self._given_up(call))
+        if left == 1 and health.witness is None:
             return True
-        call.doubt = silence
+        call.doubt, call.used_up_by = silence, -math.inf
         if left == 1:
-            call.used_up_by = -math.inf
             return True
         if most == 1 or not is_transient(call.failure):
             call.used_up_by = math.inf
+            return False
+        if health.witness is None:
             return False
         call.used_up_by = call.gate.now() + _JUST_NOW
         return health.alive_at >= sent_at - _JUST_NOW

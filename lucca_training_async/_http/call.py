@@ -40,6 +40,7 @@ from .retry import asks_to_wait, retrying
 from .session import NotSentError
 
 T = TypeVar("T")
+_LONGEST_HOLD = 3600.0
 
 
 class Caller:
@@ -120,6 +121,9 @@ class Caller:
         """Send requests, each as soon as that is allowed, until one brings the value."""
         while True:
             call.settle_doubt()
+            if call.doubt is not None and self._link.health.witness is None:
+                await self._hold(call)
+                continue
             call.met = None
             admitted = call.gate.admit(call.place) if call.failure is None else self._again(call)
             with await admitted as admission:
@@ -143,6 +147,25 @@ class Caller:
                     self._pause(call, admission, call.met, target, sent_at)
                 elif self._blame.failed(call, admission, target, sent_at):
                     raise call.met
+
+    async def _hold(self, call: Call[T]) -> None:
+        """Wait for whether a host that has never answered answers any other of the first ids.
+
+        Raises:
+            RequestError: It does not, and none has an attempt left.
+            LuccaError: The owner's end.
+        """
+        owner = call.place.owner
+        if owner.hold(call.place):
+            try:
+                await call.gate.rest(call.place, _LONGEST_HOLD)
+            finally:
+                owner.let_go(call.place)
+        if self._link.health.witness is None:
+            if self._link.health.is_hopeless:
+                owner.give_up(self._blame.given_up(call))
+            assert call.failure is not None
+            raise call.failure
 
     async def _again(self, call: Call[T]) -> Admission:
         """Admission for one that has been sent before, and for which it may be too late."""
@@ -171,8 +194,13 @@ class Caller:
         admission.sent = Sent.CUT_OFF
         call.count(target, sent_at)
         owner = call.place.owner
+        dispatch = self._session.dispatch(self._limits, owner)
         try:
-            reply = await self._session.get(target.url, self._limits, owner, attempt=call.requests)
+            reply = await self._session.get(target.url, dispatch, attempt=call.requests)
+        except asyncio.CancelledError:
+            if not dispatch.sent:
+                admission.sent = Sent.NEVER
+            raise
         except LuccaConnectionError as error:
             if not error.sent:
                 admission.sent = Sent.NEVER

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import attrs
 from yarl import URL
@@ -26,8 +26,6 @@ T = TypeVar("T")
 
 _SEVERAL = 3
 _ENOUGH_TO_GIVE_UP = 5
-# So that a host that never answers is given up within a minute: an attempt takes 15 s at most.
-_LONGEST_INTRODUCTION = 45.0
 
 
 @attrs.frozen(eq=False)
@@ -111,9 +109,9 @@ class Health:
         is_silent = self.silence.last is not None or self.witness is None
         return is_silent or self.refused_since is not None
 
-    def probe(self) -> Target[object] | None:
-        """What to ask for to see whether the host answers; two in turn, should one have died."""
-        return self.recent if self.silence.probes % 2 else self.witness
+    def probe(self, own: Target[Any]) -> Target[Any]:
+        """What to ask for to see whether the host answers; three in turn, should one have died."""
+        return (self.witness or own, self.recent or own, own)[self.silence.probes % 3]
 
     def answered(self, target: Target[object], now: float) -> None:
         """A sign of life."""
@@ -172,12 +170,8 @@ class Health:
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether an id that has used up its attempts is a reason to give the host up."""
+        """Whether ids that have used up their attempts are a reason to give the host up."""
         return self.witness is None and self.silence.is_of_many
-
-    def is_lasting(self, seconds: float) -> bool:
-        """Whether a call that has tried for so long is one."""
-        return self.is_hopeless and seconds >= _LONGEST_INTRODUCTION
 
 
 def is_sign_of_life(error: RequestError) -> bool:

@@ -28,19 +28,36 @@ def refusal(
         now: The time, by the gate's clock.
         patience: The seconds that the run was to wait; None for a single get.
     """
-    what = "not sent" if patience is None else "stopped"
-    more = "" if patience is None else f", and RetryPolicy.patience is {patience:g} s"
+    is_run, lasts = patience is not None, now - closure.since
     if closure.cause is Cause.PAUSE and isinstance(closure.seen, RateLimitedError | None):
-        told = f"{what}: Lucca has answered 429 and asks to wait {seconds:.0f} s more{more} [{url}]"
-        return RateLimitedError(told, url=url, status=429, retry_after=seconds, attempts=attempts)
-    told = f"{_since(closure.since, now, closure.seen)}; asking again in {seconds:.1f} s{more}"
+        told = f"Lucca answers 429 and asks to wait {seconds:.0f} s more"
+        if is_run:
+            told = (
+                f"{told}, after {lasts:.0f} s of nothing else (RetryPolicy.patience={patience:g})"
+            )
+        return RateLimitedError(
+            f"{'stopped' if is_run else 'not sent'}: {told} [{url}]",
+            url=url,
+            status=429,
+            retry_after=seconds,
+            attempts=attempts,
+        )
+    told = _since(closure.since, now, closure.seen)
+    if is_run:
+        told = f"stopped: {told} (RetryPolicy.patience={patience:g})"
+    elif attempts:
+        told = f"no answer: {told}; worth trying again in {seconds:.1f} s"
+    else:
+        told = f"not sent: {told}; worth trying again in {seconds:.1f} s"
     return OutageError(
-        f"{what}: {told} [{url}]",
+        f"{told} [{url}]",
         url=url,
         since=_moment(closure.since, now),
         last_seen=closure.seen,
         retry_after=seconds,
         attempts=attempts,
+        transient=closure.seen is None or closure.seen.transient,
+        sent=attempts > 0,
     )
 
 
@@ -48,11 +65,13 @@ def given_up(silence: Silence, *, url: str, attempts: int, now: float) -> Outage
     """What ends a run over a host that has never answered."""
     told = _since(silence.since, now, silence.last)
     return OutageError(
-        f"stopped: this host has never answered; {told} [{url}]",
+        f"stopped: not one sign of life from this host yet; {told} [{url}]",
         url=url,
         since=_moment(silence.since, now),
         last_seen=silence.last,
         attempts=attempts,
+        transient=silence.last is None or silence.last.transient,
+        sent=attempts > 0,
     )
 
 

@@ -104,15 +104,19 @@ class Session:
         """The limits of a request over this session; to be made once, not for every request."""
         return Limits.of(timeouts, is_given=self._given is not None)
 
-    async def get(self, url: URL, limits: Limits, owner: Owner, *, attempt: int) -> Reply:
+    def dispatch(self, limits: Limits, owner: Owner) -> Dispatch:
+        """For one request, of which it tells how far it has got."""
+        pool = self._pool = self._pool or self._new_pool()
+        return Dispatch(pool, self._api_key, limits, owner)
+
+    async def get(self, url: URL, dispatch: Dispatch, *, attempt: int) -> Reply:
         """Send one GET.
 
         Raises:
             LuccaConnectionError: No complete answer came.
             NotSentError: It was kept back.
         """
-        pool = self._pool = self._pool or self._new_pool()
-        dispatch = Dispatch(pool, self._api_key, limits, owner)
+        pool, limits = dispatch.pool, dispatch.limits
         pool.in_use += 1
         token = on_its_way.set(dispatch)
         try:
