@@ -1,12 +1,13 @@
 """The request budget: who may send next in this process, and what the tenant has left."""
 
 from .closures import Closure, GateClosedError, logger
-from .gate import Admission, Gate
+from .gate import A_MOMENT, Admission, Gate
 from .ledger import Cause, Lease, Ledger, MemoryLedger, Sent, Standing, Wait
 from .places import Owner, Place
 from .view import Budget
 
 __all__ = [
+    "A_MOMENT",
     "Admission",
     "Budget",
     "Cause",

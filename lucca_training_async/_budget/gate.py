@@ -30,6 +30,7 @@ from .view import Budget
 
 # A wait that rounding has made shorter than this would not move the clock at all.
 _SHORTEST_WAIT = 1e-6
+A_MOMENT = 0.001
 
 
 @attrs.define(eq=False)
@@ -72,6 +73,7 @@ class Gate:
     Attributes:
         now: Gives the time that everything here goes by, in seconds.
         closures: Why nobody is admitted, if so.
+        owners: On whose behalf it admits anything.
     """
 
     def __init__(
@@ -88,7 +90,7 @@ class Gate:
         self._loop = loop
         self.now: Callable[[], float] = loop.time
         self.closures: Closures = Closures()
-        self._owners: set[Owner] = set()
+        self.owners: set[Owner] = set()
         self._tickets = 0
         self._queue: list[Place] = []
         self._resting: set[Place] = set()
@@ -102,10 +104,10 @@ class Gate:
 
     def enter(self, owner: Owner) -> None:
         """From now on, closing the gate ends this owner; to be undone by ``leave``."""
-        self._owners.add(owner)
+        self.owners.add(owner)
 
     def leave(self, owner: Owner) -> None:
-        self._owners.discard(owner)
+        self.owners.discard(owner)
 
     def abandon(self, owner: Owner, error: LuccaError) -> None:
         """Send nothing more for this owner: its calls that wait, and those to come, fail.
@@ -126,7 +128,7 @@ class Gate:
     def close(self, error: Callable[[], LuccaError]) -> None:
         """End every owner, each with an error of its own."""
         # In one pass over the queue, however many they are.
-        ended = [owner for owner in self._owners if owner.ended is None]
+        ended = [owner for owner in self.owners if owner.ended is None]
         for owner in ended:
             owner.ended = error()
         for place in [*self._queue, *self._resting]:
@@ -202,16 +204,11 @@ class Gate:
         self._changes += 1
         self._advance()
 
-    def release_held(self) -> None:
-        """The host has answered for the first time."""
-        for owner in self._owners:
-            owner.release()
-
     def last_probe_at(self, since: float) -> float:
-        """When the most patient of all owners ends its wait for the end of such an outage."""
+        """When the next of the owners ends its wait for the end of such an outage."""
         outage = Closure(Cause.OUTAGE, since, now := self.now(), now, None)
-        waits = (owner.waits_until(outage, now, 0.0) for owner in self._owners)
-        return max(waits, default=-math.inf)
+        waits = [owner.waits_until(outage, now, 0.0) for owner in self.owners]
+        return min((until for until in waits if until > now + A_MOMENT), default=math.inf)
 
     def settle(self, lease: Lease, sent: Sent) -> None:
         """The request of this lease is over."""
@@ -332,7 +329,7 @@ class Gate:
                 place.wake(refusal)
         self._queue = staying
         if is_news and closure.cause is Cause.OUTAGE:
-            for owner in list(self._owners):
+            for owner in list(self.owners):
                 owner.on_outage()
 
     def _advance(self) -> None:

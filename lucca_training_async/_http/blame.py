@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from .._budget import Admission, Cause
+from .._budget import A_MOMENT, Admission, Cause
 from ..errors import OutageError, RateLimitedError, RequestError
 from ..settings import RetryPolicy
 from .attempts import Call
@@ -22,7 +22,6 @@ from .retry import backoff_bound, is_transient, retry_after
 
 # Lucca's window is a minute: an absurd Retry-After must not disable a client for good.
 _LONGEST_PAUSE = 86_400.0
-_A_MOMENT = 0.001
 _JUST_NOW = 1.0
 # So that a host that never answers is given up within a minute: an attempt takes 15 s at most.
 _LONGEST_INTRODUCTION = 45.0
@@ -52,7 +51,8 @@ class Blame:
             is_first = health.witness is None
             health.answered(target, now)
             if is_first:
-                call.gate.release_held()
+                for owner in call.gate.owners:
+                    owner.release()
         else:
             health.recent, health.alive_at = target, now
 
@@ -135,8 +135,7 @@ class Blame:
         if closes:
             own = backoff_bound(silence.probes + 1, self._policy) * (1 + random.random()) / 2
             # The last probe is due before anybody's patience ends, not when it has ended.
-            if (left := gate.last_probe_at(silence.since) - now - _A_MOMENT) > 0:
-                own = min(own, left)
+            own = min(own, gate.last_probe_at(silence.since) - now - A_MOMENT)
             seconds = max(seconds, own)
         if seconds > 0:
             cause = Cause.OUTAGE if silence.is_outage else Cause.PAUSE if asked else Cause.DOUBT
