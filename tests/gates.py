@@ -193,7 +193,7 @@ class Patient(Owner):
         super().__init__(patience)
         self.told_at: list[float] = []
 
-    def waits_until(self, closure: Closure, now: float) -> float:
+    def waits_until(self, closure: Closure, now: float, paused: float) -> float:
         return closure.since + self.patience
 
     def on_outage(self) -> None:

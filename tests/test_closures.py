@@ -18,7 +18,7 @@ from lucca_training_async._budget.closures import Closures
 from .gates import A_429, A_503, Patient, admit, answer, close, make_gate, now, shared_gate
 from .gates import nobody_waits_for_ever as nobody_waits_for_ever
 
-PAUSE, OUTAGE = Cause.PAUSE, Cause.OUTAGE
+PAUSE, OUTAGE, DOUBT = Cause.PAUSE, Cause.OUTAGE, Cause.DOUBT
 LOGGER = "lucca_training_async"
 
 Lines = list[tuple[str, str]]
@@ -45,6 +45,10 @@ def outage(at: float, until: float, *, since: float | None = None) -> Closure:
     return Closure(OUTAGE, at if since is None else since, at, until, A_503)
 
 
+def doubt(at: float, until: float) -> Closure:
+    return Closure(DOUBT, at, at, until, A_503)
+
+
 def elsewhere(cause: Cause, at: float, until: float) -> Closure:
     """One that another process has met."""
     return Closure(cause, at, at, until, None)
@@ -60,7 +64,7 @@ def test_at_first_there_is_none() -> None:
     assert closures.outage is None
     assert closures.cause(0.0) is None
     assert closures.refusing(Owner(0.0), 0.0, is_probing=True) is None
-    assert [closures.lost(cause, 100.0) for cause in Cause] == [0, 0]
+    assert [closures.lost(cause, 100.0) for cause in Cause] == [0, 0, 0]
 
 
 def test_a_pause_holds_until_its_end_and_an_outage_until_a_sign_of_life() -> None:
@@ -124,6 +128,19 @@ def test_a_pause_and_an_outage_are_kept_apart() -> None:
     closures.over(sent_at=20, now=21)
     assert closures.cause(21) is PAUSE
     assert closures.until == 50
+    closures.close(doubt(30, 60))
+    assert [closures.cause(at) for at in (49, 50, 59, 60)] == [PAUSE, DOUBT, DOUBT, None]
+
+
+def test_a_doubt_is_over_as_a_pause_is_and_refuses_nobody() -> None:
+    closures = Closures()
+    closures.close(doubt(0, 5))
+    assert [closures.refusing(Owner(0), at, is_probing=True) for at in (1, 6)] == [None, None]
+    closures.over(sent_at=0, now=4)
+    closures.over(sent_at=-1, now=6)
+    assert closures
+    closures.over(sent_at=5, now=6)
+    assert not closures
 
 
 # -- what is told
@@ -134,7 +151,7 @@ def test_an_outage_is_told_at_its_beginning_and_its_end(caplog: pytest.LogCaptur
     assert closures.close(outage(10, 10.5, since=7))
     assert not closures.close(outage(10.5, 40.5, since=7))  # as long as it may be
     assert lines(caplog) == [
-        ("WARNING", "no sign of life since then (last seen: 503); asking again in 0.5 s")
+        ("WARNING", "an outage: no sign of life since then (last seen: 503); asking again in 0.5 s")
     ]
     closures.over(sent_at=40.5, now=41)
     closures.over(sent_at=41, now=42)
@@ -153,6 +170,14 @@ def test_a_long_pause_is_told_at_its_beginning_and_its_end(
         ("WARNING", "paused for 60 s, until then: 429"),
         ("INFO", "the pause is over, after 91 s"),
     ]
+
+
+@pytest.mark.parametrize("seconds", [0.5, 10, 30])
+def test_of_a_doubt_nothing_is_told(seconds: float, caplog: pytest.LogCaptureFixture) -> None:
+    closures = Closures()
+    assert not closures.close(doubt(0, seconds))
+    closures.over(sent_at=seconds, now=seconds + 1)
+    assert lines(caplog) == []
 
 
 @pytest.mark.parametrize(("seconds", "told"), [(0.5, False), (10.0, False), (10.5, True)])
@@ -202,8 +227,8 @@ def test_an_end_of_both_is_told_of_both(caplog: pytest.LogCaptureFixture) -> Non
         (PAUSE, "paused for 50 s, until then: another client of this tenant has met it"),
         (
             OUTAGE,
-            "no sign of life since then (last seen: another client of this tenant has met it); "
-            "asking again in 50.0 s",
+            "an outage: no sign of life since then (last seen: another client of this tenant has "
+            "met it); asking again in 50.0 s",
         ),
     ],
 )
@@ -287,7 +312,8 @@ def test_pauses_and_outages_cost_each_on_their_own() -> None:
     closures.close(pause(0, 50))
     closures.close(outage(10, 20))
     closures.over(sent_at=20, now=30)
-    assert [closures.lost(cause, 99) for cause in (PAUSE, OUTAGE)] == [50, 20]
+    closures.close(doubt(40, 45))
+    assert [closures.lost(cause, 99) for cause in (PAUSE, OUTAGE, DOUBT)] == [50, 20, 5]
 
 
 async def test_a_gate_knows_what_it_has_cost() -> None:
@@ -326,15 +352,14 @@ def test_the_seconds_lost_are_those_at_which_it_held(
         if cause is None:
             closures.over(sent_at=at, now=at)
             began = None
-        elif cause is PAUSE:
-            closures.close(pause(at, at + seconds))
-            held[PAUSE] |= set(range(at, at + seconds))
+        elif cause is not OUTAGE:
+            closures.close(pause(at, at + seconds) if cause is PAUSE else doubt(at, at + seconds))
+            held[cause] |= set(range(at, at + seconds))
         else:
             is_news, began = began is None, at if began is None else began
             assert closures.close(outage(at, at + seconds, since=began)) is is_news
         for which, moments in held.items():
             assert closures.lost(which, at) == len([second for second in moments if second < at])
         assert (closures.outage is not None) is (began is not None)
-        assert closures.cause(at) is (
-            OUTAGE if began is not None else PAUSE if at in held[PAUSE] else None
-        )
+        holding = [OUTAGE] if began is not None else [c for c in (PAUSE, DOUBT) if at in held[c]]
+        assert closures.cause(at) is (holding[0] if holding else None)

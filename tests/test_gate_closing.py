@@ -168,13 +168,23 @@ async def test_every_pause_counts_against_patience_whatever_it_is_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("patience", "refused_at"),
-    [(9, 0), (10, 11), (22, 11), (23, 24), (36, None)],
+    ("patience", "counted", "refused_at"),
+    [
+        (9, 0, 0),
+        (10, 0, 11),
+        (21, 0, 11),
+        (22, 0, 24),
+        (33, 0, 24),
+        (34, 0, None),
+        # With the requests that were answered 429; other requests are no waiting.
+        (34, 1, 24),
+        (35, 1, 24),
+        (36, 1, None),
+    ],
 )
 async def test_patience_is_for_all_pauses_of_a_call_together(
-    patience: float, refused_at: float | None
+    patience: float, counted: float, refused_at: float | None
 ) -> None:
-    """Counted from the first, what happens in between included."""
     gate, owner = make_gate(), Owner(patience)
     close(gate, await admit(gate), 10)
     place = gate.place(owner)
@@ -182,6 +192,7 @@ async def test_patience_is_for_all_pauses_of_a_call_together(
         for seconds in (12, 12):
             admission = await gate.admit(place)
             await asyncio.sleep(1)
+            owner.note_refusal(counted)
             close(gate, admission, seconds)
         await gate.admit(place)
     except GateClosedError as refusal:
@@ -190,6 +201,17 @@ async def test_patience_is_for_all_pauses_of_a_call_together(
     else:
         assert refused_at is None
         assert now() == 10 + 1 + 12 + 1 + 12
+
+
+async def test_a_pause_that_holds_already_counts_from_when_it_is_met() -> None:
+    gate, owner = make_gate(), Owner(10)
+    close(gate, await admit(gate), 30)
+    await asyncio.sleep(20)
+    leave(await admit(gate, owner))
+    assert now() == 30
+    close(gate, await admit(gate), 1)
+    with pytest.raises(GateClosedError):
+        await admit(gate, owner)
 
 
 async def test_time_without_a_pause_before_the_first_is_not_held_against_it() -> None:

@@ -210,6 +210,51 @@ async def test_a_run_is_refused_as_soon_as_its_patience_can_not_suffice() -> Non
     assert gate.budget().waiting == 0
 
 
+async def test_while_a_probe_is_under_way_a_run_without_patience_is_told_at_once() -> None:
+    gate, run = make_gate(), Patient(50)
+    close(gate, await admit(gate), 40, OUTAGE)
+    probe = await admit(gate, run)
+    await asyncio.sleep(10)
+    waiter = await queue(gate, run)  # just so
+    assert not waiter.done()
+    await asyncio.sleep(1)
+    assert (await refusal(gate, run)).seconds == 40
+    answer(gate, probe, 40.0)
+    leave(await waiter)
+
+
+async def test_a_short_doubt_refuses_nobody_and_takes_no_patience() -> None:
+    """Whether there is an outage; however impatient they are."""
+    gate, impatient = make_gate(), Owner(0)
+    first, second = await admit(gate), await admit(gate)
+    close(gate, first, 5, Cause.DOUBT)
+    waiter = await queue(gate, impatient)
+    await asyncio.sleep(1)
+    close(gate, second, 9, Cause.DOUBT)
+    gate.check(gate.place(impatient))
+    leave(await waiter)
+    assert now() == 10
+    close(gate, await admit(gate), 0.5, PAUSE)
+    with pytest.raises(GateClosedError):
+        await admit(gate, impatient)
+
+
+async def test_a_doubt_that_turns_out_to_be_an_outage_refuses_then() -> None:
+    gate, run = make_gate(), Patient()
+    gate.enter(run)
+    close(gate, await admit(gate), 0.5, Cause.DOUBT)
+    waiters = [await queue(gate, owner) for owner in (run, Owner(), run)]
+    assert run.told_at == []
+    assert gate.budget().closed_by == "pause"
+    close(gate, await waiters[0], 5, OUTAGE, since=-1.0)
+    with pytest.raises(GateClosedError) as caught:
+        await waiters[1]
+    assert (now(), caught.value.seconds) == (0.5, 5)
+    assert run.told_at == [0.5]
+    await waiters[2]
+    assert now() == 5.5
+
+
 async def test_after_an_outage_there_is_the_same_slow_start_as_after_a_pause() -> None:
     gate, run = make_gate(), Patient()
     close(gate, await admit(gate), 10, OUTAGE)
@@ -226,21 +271,16 @@ async def test_after_an_outage_there_is_the_same_slow_start_as_after_a_pause() -
     assert [started.count(second) for second in (10, 11, 12, 13)] == [1, 2, 4, 8]
 
 
-async def test_when_the_most_patient_gives_up_the_last_probe_is_due() -> None:
+async def test_when_a_run_gives_up_the_last_probe_is_due_whoever_else_there_is() -> None:
+    """A get waits for none; and to ask is not yet to have been paused."""
     gate = make_gate()
-    assert gate.last_probe_at(5.0) == -math.inf
-    owners = [Owner(500), Patient(100), Patient(300), Owner()]
-    for owner in owners:
+    get, run = Owner(500), Patient(100)
+    for owner in (get, run, Owner()):
         gate.enter(owner)
-    assert gate.last_probe_at(5.0) == 305
-    gate.leave(owners[2])
     assert gate.last_probe_at(5.0) == 105
-    gate.leave(owners[1])
-    # A get waits for none; and to ask is not yet to have been paused.
-    assert gate.last_probe_at(5.0) == -math.inf
     await asyncio.sleep(1000)
     close(gate, await admit(gate), 500, PAUSE)
-    await admit(gate, owners[0])
+    await admit(gate, get)
 
 
 # -- one that another process has met
@@ -308,11 +348,12 @@ async def test_every_owner_is_told_once_when_an_outage_begins() -> None:
 
 
 @pytest.mark.parametrize("seconds", [1, 10, 11, 1000])
-async def test_no_owner_is_told_of_a_pause(seconds: float) -> None:
+@pytest.mark.parametrize("cause", [PAUSE, Cause.DOUBT])
+async def test_no_owner_is_told_of_anything_else(cause: Cause, seconds: float) -> None:
     """Their outcomes go on coming, as soon as there is a slot."""
     gate, owner = make_gate(), Patient()
     gate.enter(owner)
-    close(gate, await admit(gate), seconds, PAUSE)
+    close(gate, await admit(gate), seconds, cause)
     assert owner.told_at == []
 
 

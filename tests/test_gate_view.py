@@ -13,6 +13,7 @@ import pytest
 
 from lucca_training_async import RateLimit
 from lucca_training_async._budget import Budget, Cause, Owner
+from lucca_training_async._budget.closures import NAMES
 
 from .gates import (
     Patient,
@@ -79,7 +80,7 @@ async def test_the_outage_is_what_is_told_if_there_is_a_pause_too() -> None:
 async def test_what_only_the_ledger_knows_is_told_too(cause: Cause) -> None:
     ledger = in_memory(None)
     await close_ledger(ledger, 30, cause)
-    assert make_gate(ledger=ledger).budget() == Budget(None, 0, 30.0, 30.0, closed_by=cause.value)
+    assert make_gate(ledger=ledger).budget() == Budget(None, 0, 30.0, 30.0, closed_by=NAMES[cause])
 
 
 @pytest.mark.parametrize("cause", Cause)
@@ -91,7 +92,7 @@ async def test_the_budget_knows_of_a_closure_elsewhere_once_somebody_has_asked(
     ledger.close_elsewhere(50)
     assert gate.budget().closed_by is None
     waiter = await queue(gate, Patient())
-    assert gate.budget().closed_by == cause.value
+    assert gate.budget().closed_by == NAMES[cause]
     leave(await waiter)
 
 
@@ -161,9 +162,16 @@ async def test_a_wait_worth_telling_is_told_once_and_at_its_start(
     assert caplog.messages == lines
 
 
-@pytest.mark.parametrize("cause", Cause)
+@pytest.mark.parametrize(
+    ("cause", "awaited"),
+    [
+        (Cause.PAUSE, "end of the pause"),
+        (Cause.OUTAGE, "end of the outage"),
+        (Cause.DOUBT, "request budget"),
+    ],
+)
 async def test_every_owner_is_told_of_its_own_wait(
-    cause: Cause, caplog: pytest.LogCaptureFixture
+    cause: Cause, awaited: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     gate = make_gate()
@@ -171,7 +179,7 @@ async def test_every_owner_is_told_of_its_own_wait(
     caplog.clear()  # of the line about the closure
     for waiter in [await queue(gate, Patient()), await queue(gate, Patient())]:
         leave(await waiter)
-    assert caplog.messages == [f"waiting for the end of the {cause.value} for 30 s"] * 2
+    assert caplog.messages == [f"waiting for the {awaited} for 30 s"] * 2
 
 
 @pytest.mark.parametrize(("held", "told"), [(10.0, False), (10.5, True)])
