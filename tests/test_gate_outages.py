@@ -271,13 +271,17 @@ async def test_after_an_outage_there_is_the_same_slow_start_as_after_a_pause() -
     assert [started.count(second) for second in (10, 11, 12, 13)] == [1, 2, 4, 8]
 
 
-async def test_when_a_run_gives_up_the_last_probe_is_due_whoever_else_there_is() -> None:
+async def test_when_the_next_run_gives_up_its_last_probe_is_due() -> None:
     """A get waits for none; and to ask is not yet to have been paused."""
     gate = make_gate()
-    get, run = Owner(500), Patient(100)
-    for owner in (get, run, Owner()):
-        gate.enter(owner)
-    assert gate.last_probe_at(5.0) == 105
+    get = Owner(500)
+    gate.enter(get)
+    assert gate.last_probe_at(5.0) == math.inf
+    for patience in (300, 100, math.inf, 30):
+        gate.enter(Patient(patience))
+    for at, due_at in ((0, 35), (34, 35), (35, 105), (104.9, 105), (200, 305), (400, math.inf)):
+        await asyncio.sleep(at - now())
+        assert gate.last_probe_at(5.0) == due_at
     await asyncio.sleep(1000)
     close(gate, await admit(gate), 500, PAUSE)
     await admit(gate, get)
