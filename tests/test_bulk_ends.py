@@ -427,7 +427,7 @@ async def assert_nothing_is_kept(on: Stage) -> None:
     # By type(): what merely claims to be one may be anything, in this suite.
     runs = [one for one in gc.get_objects() if type(one) is BulkRun]
     assert [one for one in runs if vars(one)["_way"] is caller] == []
-    assert vars(on.client)["_link"].bind()._owners == set()
+    assert vars(on.client)["_link"].bind().owners == set()
 
 
 async def test_a_finished_run_is_forgotten_while_its_client_lives() -> None:

@@ -307,6 +307,17 @@ def test_an_outage_that_began_before_the_last_one_ended_costs_no_time_twice() ->
     assert closures.lost(OUTAGE, 99) == 40
 
 
+def test_a_late_sign_of_life_ends_an_outage_but_not_the_time_that_is_closed() -> None:
+    closures = Closures()
+    closures.close(outage(10, 3600))
+    closures.over(sent_at=5, now=20)
+    assert closures.outage is None
+    assert (closures.cause(21), closures.cause(3601)) == (PAUSE, None)
+    assert closures.lost(OUTAGE, 99) == 10
+    assert closures.refusing(Owner(patience=120), 21, is_probing=False) is not None
+    assert closures.refusing(Owner(patience=4000), 21, is_probing=False) is None
+
+
 def test_pauses_and_outages_cost_each_on_their_own() -> None:
     closures = Closures()
     closures.close(pause(0, 50))
@@ -345,18 +356,23 @@ def test_the_seconds_lost_are_those_at_which_it_held(
     closures, at = Closures(), 0
     held: dict[Cause, set[int]] = {cause: set() for cause in Cause}
     began: int | None = None
+    until = 0
     for later, cause, seconds in events:
         if began is not None:
             held[OUTAGE] |= set(range(at, at + later))
         at += later
         if cause is None:
             closures.over(sent_at=at, now=at)
-            began = None
+            if began is not None:
+                # What the ledger was told holds, whoever may have answered meanwhile.
+                held[PAUSE] |= set(range(at, until))
+            began, until = None, 0
         elif cause is not OUTAGE:
             closures.close(pause(at, at + seconds) if cause is PAUSE else doubt(at, at + seconds))
             held[cause] |= set(range(at, at + seconds))
         else:
             is_news, began = began is None, at if began is None else began
+            until = max(until, at + seconds)
             assert closures.close(outage(at, at + seconds, since=began)) is is_news
         for which, moments in held.items():
             assert closures.lost(which, at) == len([second for second in moments if second < at])

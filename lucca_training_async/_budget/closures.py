@@ -151,6 +151,10 @@ class Closures:
                 self._lost[cause].cut(now)
                 if (since := self._told.pop(cause, None)) is not None:
                     self._tell_end(cause, now - since)
+                if closure.until > now:
+                    # Known from a request that was under way before; the time still holds.
+                    pause = Closure(Cause.PAUSE, now, now, closure.until, closure.seen)
+                    self.close(pause)
 
     def refusing(self, owner: Waiting, now: float, *, is_probing: bool) -> GateClosedError | None:
         """What tells this owner not to wait, if it should not.

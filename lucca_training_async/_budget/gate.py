@@ -300,6 +300,8 @@ class Gate:
                 self.settle(answer, Sent.NEVER)
                 raise place.owner.ended.with_traceback(None)
             if self._queue:
+                if self.closures.outage is not None:
+                    self._refuse_impatient()  # this is the probe
                 self._advance()
             return Admission(self, answer)
         if self._changes == changes:  # else the answer may be out of date: ask again
@@ -313,7 +315,7 @@ class Gate:
         self._ask_again_at = self.now() + max(answer.seconds, _SHORTEST_WAIT)
         # At the least: the answer may have been long on its way.
         opens_at = asked_at + answer.seconds
-        if answer.closed and opens_at > self.closures.until + _SHORTEST_WAIT:
+        if answer.closed and opens_at > self.closures.until + A_MOMENT:
             # Not our own closure: another process has met it.
             now = self.now()
             self._note(Closure(answer.closed, now, now, opens_at, None))
@@ -321,16 +323,16 @@ class Gate:
     def _note(self, closure: Closure) -> None:
         """Close, wake those that won't wait so long, and tell the others of an outage."""
         is_news = self.closures.close(closure)
-        staying: list[Place] = []
-        for place in self._queue:
-            if (refusal := self._refusal(place.owner)) is None:
-                staying.append(place)
-            else:
-                place.wake(refusal)
-        self._queue = staying
+        self._refuse_impatient()
         if is_news and closure.cause is Cause.OUTAGE:
             for owner in list(self.owners):
                 owner.on_outage()
+
+    def _refuse_impatient(self) -> None:
+        refused = {place: why for place in self._queue if (why := self._refusal(place.owner))}
+        for place, why in refused.items():
+            place.wake(why)
+        self._queue = [place for place in self._queue if place not in refused]
 
     def _advance(self) -> None:
         """Let the first in the queue ask the ledger, or see to it that somebody comes back."""

@@ -161,7 +161,7 @@ class Blame:
     def given_up(self, call: Call[Any]) -> OutageError:
         """The error of a run over a host that has never answered."""
         url, now = str(call.target.url), call.gate.now()
-        return given_up(self._health.silence, url=url, attempts=call.requests, now=now)
+        return given_up(self._health.silence, url=url, now=now)
 
     def _is_blamed(self, call: Call[Any], silence: Silence, sent_at: float) -> bool:
         """Whether a failure is a bulk run's id's own, or else waits for that to be decided.

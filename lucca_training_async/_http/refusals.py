@@ -55,13 +55,14 @@ def refusal(
         since=_moment(closure.since, now),
         last_seen=closure.seen,
         retry_after=seconds,
-        attempts=attempts,
+        # That of a run stands for its ids that were not sent.
+        attempts=0 if is_run else attempts,
         transient=closure.seen is None or closure.seen.transient,
-        sent=attempts > 0,
+        sent=attempts > 0 and not is_run,
     )
 
 
-def given_up(silence: Silence, *, url: str, attempts: int, now: float) -> OutageError:
+def given_up(silence: Silence, *, url: str, now: float) -> OutageError:
     """What ends a run over a host that has never answered."""
     told = _since(silence.since, now, silence.last)
     return OutageError(
@@ -69,9 +70,7 @@ def given_up(silence: Silence, *, url: str, attempts: int, now: float) -> Outage
         url=url,
         since=_moment(silence.since, now),
         last_seen=silence.last,
-        attempts=attempts,
         transient=silence.last is None or silence.last.transient,
-        sent=attempts > 0,
     )
 
 
