@@ -63,7 +63,7 @@ def test_at_first_there_is_none() -> None:
     assert closures.until == -math.inf
     assert closures.outage is None
     assert closures.cause(0.0) is None
-    assert closures.refusing(Owner(0.0), 0.0, is_probing=True) is None
+    assert closures.refusing(Owner(0.0), 0.0, slot_in=math.inf) is None
     assert [closures.lost(cause, 100.0) for cause in Cause] == [0, 0, 0]
 
 
@@ -135,7 +135,7 @@ def test_a_pause_and_an_outage_are_kept_apart() -> None:
 def test_a_doubt_is_over_as_a_pause_is_and_refuses_nobody() -> None:
     closures = Closures()
     closures.close(doubt(0, 5))
-    assert [closures.refusing(Owner(0), at, is_probing=True) for at in (1, 6)] == [None, None]
+    assert [closures.refusing(Owner(0), at, slot_in=math.inf) for at in (1, 6)] == [None, None]
     closures.over(sent_at=0, now=4)
     closures.over(sent_at=-1, now=6)
     assert closures
@@ -314,8 +314,8 @@ def test_a_late_sign_of_life_ends_an_outage_but_not_the_time_that_is_closed() ->
     assert closures.outage is None
     assert (closures.cause(21), closures.cause(3601)) == (PAUSE, None)
     assert closures.lost(OUTAGE, 99) == 10
-    assert closures.refusing(Owner(patience=120), 21, is_probing=False) is not None
-    assert closures.refusing(Owner(patience=4000), 21, is_probing=False) is None
+    assert closures.refusing(Owner(patience=120), 21, slot_in=0.0) is not None
+    assert closures.refusing(Owner(patience=4000), 21, slot_in=0.0) is None
 
 
 def test_pauses_and_outages_cost_each_on_their_own() -> None:

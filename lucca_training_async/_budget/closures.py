@@ -137,7 +137,7 @@ class Closures:
             self._lost[cause].extend(now, closure.until)
         if cause in self._told or cause is Cause.DOUBT:
             return False
-        if not is_outage and closure.until - now <= WORTH_TELLING:
+        if not is_outage and closure.until - closure.since <= WORTH_TELLING:
             return False
         self._told[cause] = closure.since if is_outage else now
         self._tell_beginning(closure)
@@ -145,35 +145,38 @@ class Closures:
 
     def over(self, sent_at: float, now: float) -> None:
         """A request sent at that time has shown that the host answers, and asks nobody to wait."""
+        outage = self.outage
         for cause, closure in list(self._of.items()):
             if cause is Cause.OUTAGE or (closure.until <= now and sent_at >= closure.closed_at):
                 del self._of[cause]
                 self._lost[cause].cut(now)
                 if (since := self._told.pop(cause, None)) is not None:
                     self._tell_end(cause, now - since)
-                if closure.until > now:
-                    # Known from a request that was under way before; the time still holds.
-                    pause = Closure(Cause.PAUSE, now, now, closure.until, closure.seen)
-                    self.close(pause)
+        if outage is not None and outage.until > now:
+            # It was under way before that closure, which still holds.
+            self.close(Closure(Cause.PAUSE, now, now, outage.until, outage.seen))
 
-    def refusing(self, owner: Waiting, now: float, *, is_probing: bool) -> GateClosedError | None:
+    def refusing(self, owner: Waiting, now: float, *, slot_in: float) -> GateClosedError | None:
         """What tells this owner not to wait, if it should not.
 
         Args:
             owner: Who would have to wait.
             now: The time.
-            is_probing: Whether a request is under way whose answer must come first.
+            slot_in: Seconds until it could be the probe of an outage; infinity if another is.
         """
         paused = self.lost(Cause.PAUSE, now)
         for cause, closure in self._of.items():
             is_closed = closure.until > now
-            if cause is Cause.DOUBT or not (is_closed or (cause is Cause.OUTAGE and is_probing)):
+            # While a pause lasts, that is what an outage's next probe waits for.
+            is_probing = cause is Cause.OUTAGE and slot_in > 0 and self.until <= now
+            if cause is Cause.DOUBT or not (is_closed or is_probing):
                 continue
             latest = owner.waits_until(closure, now, paused)
             if is_closed and latest < closure.until:
                 return GateClosedError(closure, closure.until - now)
             if latest < now:
-                return GateClosedError(closure, closure.until - closure.closed_at)
+                last_wait = closure.until - closure.closed_at
+                return GateClosedError(closure, slot_in if slot_in < math.inf else last_wait)
         return None
 
     @staticmethod

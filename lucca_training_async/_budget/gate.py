@@ -260,8 +260,8 @@ class Gate:
     def _refusal(self, owner: Owner) -> GateClosedError | None:
         if not self.closures:
             return None
-        is_probing = self._in_flight > 0 and self._ledger.standing().next_slot_in == math.inf
-        return self.closures.refusing(owner, self.now(), is_probing=is_probing)
+        slot_in = self._ledger.standing().next_slot_in
+        return self.closures.refusing(owner, self.now(), slot_in=slot_in)
 
     async def _turn(self, place: Place) -> None:
         """Queue until it is this place's turn to ask the ledger."""

@@ -102,8 +102,8 @@ class Owner:
     def release(self) -> None:
         """The host has answered."""
 
-    def watch(self, at: float, look: Callable[[], float | None]) -> None:
-        """Look at that time whether it has, and again when ``look`` says."""
+    def watch(self, since: float, seconds: float, look: Callable[[], float | None]) -> None:
+        """Look after some seconds whether it has, and again when ``look`` says."""
 
     def on_outage(self) -> None:
         """Called when an outage begins."""

@@ -15,10 +15,12 @@ from typing import Any, Literal, Protocol
 
 from .._budget import Cause, Gate, Owner, logger
 from ..errors import (
+    DecodeError,
     InvalidIdError,
     LuccaError,
     NotFoundError,
     PermissionDeniedError,
+    ResponseError,
 )
 from ..models import RealizedTraining
 from .callbacks import call_plain, check_plain_function
@@ -93,7 +95,6 @@ class BulkRun(StoppableRun):
         self._counts: Counter[type[Outcome]] = Counter()
         self._told_of = 0
         self._first_refusal: InvalidIdError | None = None
-        self._started_at = 0.0
         self._ended_at: float | None = None
         self._lost_before: dict[Cause, float] = {}
         self._lost: dict[Cause, float] = {}
@@ -113,7 +114,7 @@ class BulkRun(StoppableRun):
         """
         self.gate = self._way.bind()
         self.gate.enter(self)
-        self._started_at = self.gate.now()
+        self.started_at = self.gate.now()
         self._lost_before = self._lost_by_now()
         working = self.workers
 
@@ -253,8 +254,8 @@ class BulkRun(StoppableRun):
             self.note_answer(None)
             return Missing(taken.id, error.with_traceback(None))
         except LuccaError as error:
-            if isinstance(error, PermissionDeniedError):
-                self.note_answer(error)
+            if isinstance(error, ResponseError | DecodeError) and not error.transient:
+                self.note_answer(error if isinstance(error, PermissionDeniedError) else None)
             return Failed(taken.id, error.with_traceback(None))
         finally:
             self.ends_one()
@@ -268,7 +269,7 @@ class BulkRun(StoppableRun):
         if self.gate is None:
             return BulkStats()
         now = self.gate.now() if self._ended_at is None else self._ended_at
-        elapsed, lost = now - self._started_at, self._lost or self._lost_by_now()
+        elapsed, lost = now - self.started_at, self._lost or self._lost_by_now()
         # What was there before the run began is not lost to it.
         mine = {cause: min(lost[cause] - self._lost_before[cause], elapsed) for cause in Cause}
         outages, pauses = mine[Cause.OUTAGE], mine[Cause.PAUSE]

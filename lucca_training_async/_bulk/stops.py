@@ -32,6 +32,7 @@ class StoppableRun(Owner):
     Attributes:
         gate: That of its client, once it has started.
         under_way: How many ids are being fetched.
+        started_at: When it has started.
     """
 
     # Neither a refused key nor a closed client will get better for the next id.
@@ -42,6 +43,7 @@ class StoppableRun(Owner):
         super().__init__(patience)
         self.gate: Gate | None = None
         self.under_way = 0
+        self.started_at = 0.0
         self._troubled_since: dict[Cause, tuple[float, float]] = {}
         self._held: set[Place] = set()
         self._watch: asyncio.TimerHandle | None = None
@@ -113,9 +115,11 @@ class StoppableRun(Owner):
         self.release()
         return True
 
-    def watch(self, at: float, look: Callable[[], float | None]) -> None:
+    def watch(self, since: float, seconds: float, look: Callable[[], float | None]) -> None:
         if self._watch is None:
             loop = asyncio.get_running_loop()
+            # Others may have met it long before; this run has its own time.
+            at = max(since, self.started_at) + seconds
 
             def look_again() -> None:
                 again_at = look()

@@ -23,6 +23,8 @@ from .retry import backoff_bound, is_transient, retry_after
 # Lucca's window is a minute: an absurd Retry-After must not disable a client for good.
 _LONGEST_PAUSE = 86_400.0
 _JUST_NOW = 1.0
+# Where slots come far apart, no attempt is sent beside a sign of life.
+_MOST_EXTRA = 1
 # So that a host that never answers is given up within a minute: an attempt takes 15 s at most.
 _LONGEST_INTRODUCTION = 45.0
 _LONGEST_ATTEMPT = 15.0
@@ -107,13 +109,11 @@ class Blame:
         # A copy, without the traceback, which would keep all its frames alive.
         self._close(call, admission, copy.copy(call.met), target, sent_at)
         call.gate.check(call.place)
+        if owner.waits_for_outages and self._health.is_hopeless:
+            owner.watch(silence.since, _LONGEST_INTRODUCTION, self._introduction(call))
         if not is_own or silence.is_outage:
             return False
-        if not owner.waits_for_outages:
-            return True
-        if self._health.is_hopeless:
-            owner.watch(silence.since + _LONGEST_INTRODUCTION, self._introduction(call))
-        return self._is_blamed(call, silence, sent_at)
+        return not owner.waits_for_outages or self._is_blamed(call, silence, sent_at)
 
     def _close(
         self,
@@ -172,7 +172,7 @@ class Blame:
         assert call.failure is not None
         health, most = self._health, self._policy.max_attempts
         left = most - call.failures() if is_transient(call.failure) else 0
-        if left > 1 or call.is_suspect:
+        if left > 1 or left < -_MOST_EXTRA or call.is_suspect:
             return True
         if left == 1 and health.witness is None:
             return True
