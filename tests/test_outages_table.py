@@ -62,6 +62,14 @@ def test_an_outage_that_begins_while_the_budget_is_spent(kind: str, ids: int) ->
     assert_survives(ids, Outage(kind, BEGINS_AT[ids] - 20, 120))
 
 
+@pytest.mark.parametrize("left", [1, 2])
+@pytest.mark.parametrize("seconds", [5, 120, 840])
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_outage_that_only_the_last_ids_meet(kind: str, seconds: float, left: int) -> None:
+    # They are too few for it to be told by them alone.
+    assert_survives(50 + left, Outage(kind, 58.0, seconds))
+
+
 @few_and_many
 def test_one_429_with_a_retry_after_beyond_that_of_a_get(ids: int) -> None:
     host = Host(refusals={BEGINS_AT[ids]: 121})
