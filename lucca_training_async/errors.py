@@ -145,11 +145,11 @@ class LuccaTimeoutError(LuccaConnectionError):
 
 
 class OutageError(LuccaConnectionError):
-    """Nobody answers, and the call or the bulk run does not wait for that to end.
+    """An outage, and the call does not wait for its end, or the bulk run no longer does.
 
     A single get is told at once, and unsent, unless it was a probe itself. A bulk run is told
     after :attr:`RetryPolicy.patience <lucca_training_async.RetryPolicy>`, or, of a host that
-    has never answered at all, within a minute.
+    has never answered at all, within a minute; its error stands for the ids that were not sent.
 
     Attributes:
         since: Since when there was no sign of life (UTC).
@@ -230,7 +230,7 @@ class AuthenticationError(ResponseError):
 
 
 class PermissionDeniedError(ResponseError):
-    """403: the key's role may not read this."""
+    """403: the key's role may not read this. It stops a bulk run whose first 20 answers it is."""
 
 
 class NotFoundError(ResponseError):
@@ -243,14 +243,14 @@ class NotFoundError(ResponseError):
 class RateLimitedError(ResponseError):
     """429: the tenant's request budget is spent; ``retry_after`` says for how long.
 
-    A single get raises it when 429s would keep it waiting for longer than
-    :attr:`RetryPolicy.retry_after_max <lucca_training_async.RetryPolicy>` in total, be it
-    without sending anything; a bulk run when they do so for longer than ``patience``.
+    A single get raises it, perhaps unsent, when 429s would keep it waiting for longer than
+    :attr:`RetryPolicy.retry_after_max <lucca_training_async.RetryPolicy>` in total; a bulk run
+    when they would do so for longer than ``patience``.
     """
 
 
 class ServerError(ResponseError):
-    """5xx: Lucca failed, and went on failing for every attempt allowed."""
+    """5xx: Lucca failed, for every attempt allowed, or asks to wait for too long."""
 
 
 class DecodeError(RequestError):

@@ -48,8 +48,9 @@ class RateLimit:
     Lucca's documentation ("Rate limits") gives 50 requests per 60 s, shared by all the
     integrations of the tenant. Give each of them its share.
 
-    The promise holds as long as no request arrives later than one period after the client let
-    go of it (by a timeout, a cancellation, a broken connection, a gateway's 502 or 504).
+    The promise holds as long as no request arrives later than one period after the client
+    stopped waiting for it (a timeout, a cancellation, a broken connection, a gateway's 502 or
+    504).
 
     Attributes:
         requests: How many requests.
@@ -68,8 +69,8 @@ class RetryPolicy:
     """How one call deals with failed attempts, and how long it waits where waiting helps.
 
     A 429 is no failed attempt: the request is sent again when the pause that it asks for is
-    over. Nor is one that falls into an outage of the host. These two have their own limits:
-    ``patience`` for a bulk run, ``retry_after_max`` for a single get.
+    over. Nor is an attempt that falls into an outage of the host. Waiting for these has limits of
+    its own: ``patience`` for a bulk run, ``retry_after_max`` for a single get.
 
     Attributes:
         max_attempts: Failed attempts that end a call, the first one included.
@@ -86,7 +87,8 @@ class RetryPolicy:
             ``retry_after`` set.
         patience: Seconds that a bulk run waits for an outage to end, counted from the first
             request in it, or for 429s, counted from the first in a row. Then it stops. A
-            Retry-After that ends within that time is waited out.
+            Retry-After that ends within that time is waited out. A host that has never
+            answered is given up within a minute.
         wait: A wait strategy of tenacity's, or any callable that gets its
             ``RetryCallState`` and gives seconds, in place of the two ``backoff`` settings
             (which still tell how long a 429 without Retry-After pauses everybody).

@@ -284,10 +284,10 @@ class BulkRun(StoppableRun):
     def _progress(self) -> Progress:
         assert self.gate is not None
         budget = self.gate.budget()
-        waiting_for: Literal["budget", "pause", "outage"] | None = budget.closed_by
+        waiting_for: Literal["budget", "pause", "outage"] | None = None
         until = None
-        if budget.next_slot_in != 0:
-            waiting_for = waiting_for or "budget"
+        if self.stopped is None and (budget.closed_by or budget.next_slot_in != 0):
+            waiting_for = budget.closed_by or "budget"
             if budget.next_slot_in is not None:
                 until = datetime.now(UTC) + timedelta(seconds=budget.next_slot_in)
         counts = self._counts

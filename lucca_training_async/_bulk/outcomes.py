@@ -96,7 +96,7 @@ class Progress:
             pause or a place.
         waiting_for: What keeps the next request from being sent just now: the ``"budget"``,
             a ``"pause"`` that Lucca has asked for, an ``"outage"``, or None.
-        waiting_until: When that will be over (UTC), or None where it isn't known.
+        waiting_until: When the next request may go out (UTC), or None where it isn't known.
     """
 
     done: int
@@ -120,7 +120,7 @@ class BulkStats:
 
     Attributes:
         requests: Requests sent, retries included.
-        retries: Requests that were not the first for their id.
+        retries: Requests that were not the first for their id, or asked whether anybody answers.
         waited: Seconds, out of ``elapsed``, during which at least one request stood waiting
             for the budget (or a pause, or a place) to let it through.
         elapsed: Seconds from start to end.

@@ -41,7 +41,7 @@ class OutcomeStream:
 
     @property
     def stopped(self) -> LuccaError | None:
-        """The error that ended the run early (a refused key, a closed client), or None."""
+        """The error that ended the run early, as in :class:`BulkResult`, or None."""
         return self._run.stopped
 
     def __aiter__(self) -> Self:
