@@ -63,6 +63,20 @@ async def test_a_host_that_never_gives_a_sign_of_life(kind: str, latency: float)
     assert "sign of life" in str(result.stopped)
 
 
+@pytest.mark.parametrize("kind", ["503", "502 page", "cut"])
+async def test_with_more_workers_than_the_budget_has_room_for_it_is_asked_once_more(
+    kind: str,
+) -> None:
+    """A short outage at the start that has used up the budget is not the end of the run."""
+    result = await fetch_all(Host(Outage(kind)), IDS, max_concurrency=20)
+    assert type(result.stopped) is OutageError
+    # What was cut off is counted for two periods.
+    assert result.stats.elapsed <= 2 * 60 + 15
+    assert len(result.failures) == IDS
+    result = await fetch_all(Host(Outage(kind, 0.0, 20)), 200, max_concurrency=20)
+    assert len(result.items) == 200
+
+
 async def test_a_strange_host_that_asks_to_wait_is_asked_again_after_that() -> None:
     host = Host(Outage("503 later"))
     result = await fetch_all(host, IDS)
