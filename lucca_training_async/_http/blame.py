@@ -123,7 +123,7 @@ class Blame:
         target: Target[Any],
         sent_at: float,
     ) -> None:
-        """Close the gate, if it is time to, or time is asked for; or give the host up."""
+        """Close the gate, if it is time to, or time is asked for."""
         health, gate, now = self._health, call.gate, call.gate.now()
         silence, owner = health.silence, call.place.owner
         if target is call.target:
