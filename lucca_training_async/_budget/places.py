@@ -91,6 +91,7 @@ class Owner:
 
     def give_up(self, error: LuccaError) -> None:
         """Begin nothing new: all that has begun has used up its attempts."""
+        self.given_up = error
 
     def hold(self, place: Place) -> bool:
         """Whether a call that has used up its attempts is to wait for the others."""

@@ -112,9 +112,9 @@ class BulkRun(StoppableRun):
             ClientClosedError: The client is closed; so told once, and not for every id.
             UsageError: The client can't be used here.
         """
-        self.gate = self._way.bind()
-        self.gate.enter(self)
-        self.started_at = self.gate.now()
+        self._gate = self._way.bind()
+        self._gate.enter(self)
+        self._started_at = self._gate.now()
         self._lost_before = self._lost_by_now()
         working = self.workers
 
@@ -176,11 +176,11 @@ class BulkRun(StoppableRun):
             self.cancel()
 
     def _over(self) -> None:
-        assert self.gate is not None
-        self.gate.leave(self)
+        assert self._gate is not None
+        self._gate.leave(self)
         self.stop_watching()
         self._lost = self._lost_by_now()
-        self._ended_at = self.gate.now()
+        self._ended_at = self._gate.now()
 
     # -- outages and pauses
 
@@ -193,9 +193,9 @@ class BulkRun(StoppableRun):
             self._fail(error)
 
     def _lost_by_now(self) -> dict[Cause, float]:
-        assert self.gate is not None
-        now = self.gate.now()
-        return {cause: self.gate.closures.lost(cause, now) for cause in Cause}
+        assert self._gate is not None
+        now = self._gate.now()
+        return {cause: self._gate.closures.lost(cause, now) for cause in Cause}
 
     # -- its end by an error
 
@@ -247,7 +247,7 @@ class BulkRun(StoppableRun):
         if (stopped := self.stopped) is not None:
             return Failed(taken.id, stopped)
         # Kept as values: their tracebacks would keep this run's frames alive with them.
-        self.under_way += 1
+        self.begins_one()
         try:
             training = await self._fetch(taken.id, self)
         except NotFoundError as error:
@@ -266,10 +266,10 @@ class BulkRun(StoppableRun):
 
     @property
     def stats(self) -> BulkStats:
-        if self.gate is None:
+        if self._gate is None:
             return BulkStats()
-        now = self.gate.now() if self._ended_at is None else self._ended_at
-        elapsed, lost = now - self.started_at, self._lost or self._lost_by_now()
+        now = self._gate.now() if self._ended_at is None else self._ended_at
+        elapsed, lost = now - self._started_at, self._lost or self._lost_by_now()
         # What was there before the run began is not lost to it.
         mine = {cause: min(lost[cause] - self._lost_before[cause], elapsed) for cause in Cause}
         outages, pauses = mine[Cause.OUTAGE], mine[Cause.PAUSE]
@@ -282,8 +282,8 @@ class BulkRun(StoppableRun):
             call_plain("on_progress", self._on_progress, self._progress())
 
     def _progress(self) -> Progress:
-        assert self.gate is not None
-        budget = self.gate.budget()
+        assert self._gate is not None
+        budget = self._gate.budget()
         waiting_for: Literal["budget", "pause", "outage"] | None = None
         until = None
         if self.stopped is None and (budget.closed_by or budget.next_slot_in != 0):
@@ -298,7 +298,7 @@ class BulkRun(StoppableRun):
             counts[Missing],
             counts[Failed],
             counts[Refused],
-            self.waited(self.gate.now()),
+            self.waited(self._gate.now()),
             waiting_for,
             until,
         )

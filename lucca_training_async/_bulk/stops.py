@@ -28,22 +28,17 @@ class StoppableRun(Owner):
 
     Args:
         patience: Seconds that it waits for an outage, or for 429s, to end.
-
-    Attributes:
-        gate: That of its client, once it has started.
-        under_way: How many ids are being fetched.
-        started_at: When it has started.
     """
 
     # Neither a refused key nor a closed client will get better for the next id.
     fatal: tuple[type[LuccaError], ...] = (AuthenticationError, ClientClosedError, UsageError)
-    waits_for_outages = True
+    waits_for_outages: bool = True
 
     def __init__(self, patience: float) -> None:
         super().__init__(patience)
-        self.gate: Gate | None = None
-        self.under_way = 0
-        self.started_at = 0.0
+        self._gate: Gate | None = None
+        self._under_way: int = 0
+        self._started_at = 0.0
         self._troubled_since: dict[Cause, tuple[float, float]] = {}
         self._held: set[Place] = set()
         self._watch: asyncio.TimerHandle | None = None
@@ -60,7 +55,7 @@ class StoppableRun(Owner):
 
     def give_up(self, error: LuccaError) -> None:
         if self.stopped is None:
-            self.given_up = error
+            super().give_up(error)
             self._tell_stop(error)
 
     def on_end(self) -> None:
@@ -104,13 +99,17 @@ class StoppableRun(Owner):
             place.wake()
         self._held.clear()
 
+    def begins_one(self) -> None:
+        """One id more is being fetched."""
+        self._under_way += 1
+
     def ends_one(self) -> None:
-        """One id less is under way."""
-        self.under_way -= 1
+        """One id less is."""
+        self._under_way -= 1
         self._release_if_all_are_held()
 
     def _release_if_all_are_held(self) -> bool:
-        if len(self._held) < self.under_way:
+        if len(self._held) < self._under_way:
             return False
         self.release()
         return True
@@ -119,7 +118,7 @@ class StoppableRun(Owner):
         if self._watch is None:
             loop = asyncio.get_running_loop()
             # Others may have met it long before; this run has its own time.
-            at = max(since, self.started_at) + seconds
+            at = max(since, self._started_at) + seconds
 
             def look_again() -> None:
                 again_at = look()
@@ -140,5 +139,5 @@ class StoppableRun(Owner):
             self._may_read = True
             return
         self._denied += 1
-        if self._denied == _MOST_DENIALS and not self._may_read and self.gate is not None:
-            self.gate.abandon(self, denial)
+        if self._denied == _MOST_DENIALS and not self._may_read and self._gate is not None:
+            self._gate.abandon(self, denial)
