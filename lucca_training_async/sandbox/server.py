@@ -1,4 +1,4 @@
-"""The sandbox's server: key check, budget, faults, the log of arrivals, and what is answered."""
+"""The sandbox as its users know it: a server with key check, budget, faults and a log."""
 
 # No ``from __future__ import annotations``: public classes carry the package as their
 # ``__module__``, where names in annotations kept as text could not be looked up.
@@ -6,19 +6,20 @@
 import asyncio
 import math
 from collections import defaultdict, deque
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Generator, Iterable
+from contextlib import contextmanager
 from typing import Self
 
 import attrs
 from aiohttp import web
-from multidict import MultiMapping
 
 from ..models import MAX_ID
 from ..settings import RateLimit
+from .answers import id_in, normal_answer, number_in
 from .faults import Fault, problem
 from .lists import Kind
-from .question import BadQueryError, Question
 from .store import Record, Store
+from .thread import LoopThread
 from .window import SlidingWindow, busiest_window
 
 HIGHEST_ID = 1_000_000
@@ -47,7 +48,11 @@ class Arrival:
 
 
 class Sandbox:
-    """Lucca's Training API on a loopback port of its own: an async context manager.
+    """Lucca's Training API on a loopback port of its own.
+
+    ``async with`` runs it in the event loop that is running; ``with`` in a thread and a loop of
+    its own, for synchronous code and for code that has a loop of its own. Everything but
+    entering and leaving may be used from any thread.
 
     It knows the realized trainings with the ids 1 to ``size`` that are not ``missing``; id 235
     is the example of Lucca's documentation. Beside them it has a catalogue and some training
@@ -101,6 +106,8 @@ class Sandbox:
         self._faults_by_id: defaultdict[int, deque[Fault]] = defaultdict(deque)
         self._standing_faults: dict[int, Fault] = {}
         self._runner: web.AppRunner | None = None
+        self._thread: LoopThread | None = None
+        self._entered = False
         self._store = Store(size, missing)
         for record in trainings:
             self.put(record)
@@ -113,7 +120,7 @@ class Sandbox:
     def url(self) -> str:
         """Where it listens, to be given to the client as ``host``."""
         if self._runner is None:
-            raise RuntimeError("the sandbox is not running: enter it with 'async with'")
+            raise RuntimeError("the sandbox is not running: enter it with 'with' or 'async with'")
         host, port = self._runner.addresses[0][:2]
         return f"http://{host}:{port}"
 
@@ -160,7 +167,54 @@ class Sandbox:
         """
         self._store.remove(id, kind)
 
+    def answer(self, path: str, json: object, *, status: int = 200) -> None:
+        """Answer requests for a path, by any method, with this; also where it has an answer.
+
+        Args:
+            path: The path, without a query: whatever the query, the answer is the same.
+            json: A JSON value; Decimals in it are written exactly.
+            status: The status.
+
+        Raises:
+            TypeError: It holds what JSON can't tell.
+            ValueError: It is no such path.
+        """
+        self._store.answer(path, json, status)
+
+    def __enter__(self) -> Self:
+        with self._entering():
+            thread = LoopThread(self._start, self._stop)
+            thread.start()
+            self._thread = thread
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        thread, self._thread = self._thread, None
+        self._entered = False
+        if thread is not None:
+            thread.stop()
+
     async def __aenter__(self) -> Self:
+        with self._entering():
+            await self._start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._entered = False
+        await self._stop()
+
+    @contextmanager
+    def _entering(self) -> Generator[None, None, None]:
+        if self._entered:
+            raise RuntimeError("the sandbox is running already: leave it before it is entered anew")
+        self._entered = True
+        try:
+            yield
+        except BaseException:
+            self._entered = False
+            raise
+
+    async def _start(self) -> None:
         app = web.Application()
         # One handler for all, so that nothing is asked outside of the budget and the log.
         app.router.add_route("*", "/{path:.*}", self._handle)
@@ -173,9 +227,8 @@ class Sandbox:
             await runner.cleanup()
             raise
         self._runner = runner
-        return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def _stop(self) -> None:
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
@@ -185,12 +238,14 @@ class Sandbox:
             await asyncio.sleep(self._uplink())
         arrival = Arrival(
             asyncio.get_running_loop().time(),
-            self._id_in(request.path) or "",
+            id_in(self._store, request.path) or "",
             path=request.path,
             query=request.rel_url.raw_query_string,
         )
         self.arrivals.append(arrival)
-        answer: web.StreamResponse = self._refusal(request, arrival) or await self._answer(request)
+        answer: web.StreamResponse | None = self._refusal(request, arrival)
+        if answer is None:
+            answer = await normal_answer(self._store, request)
         fault = self._next_fault(arrival.id) if answer.status != 429 else None
         if self._downlink is not None:
             await asyncio.sleep(self._downlink())
@@ -202,11 +257,6 @@ class Sandbox:
                 return answer
         arrival.status = answer.status
         return answer
-
-    def _id_in(self, path: str) -> str | None:
-        """What stands in a path where the id of a realized training does."""
-        parent, _, last = path.rpartition("/")
-        return last if parent == self._store.lists["realized training"].path else None
 
     def _refusal(self, request: web.Request, arrival: Arrival) -> web.Response | None:
         seconds = None if self._window is None else self._window.refused_for(arrival.at)
@@ -220,50 +270,10 @@ class Sandbox:
             return problem(401, "The API key is unknown.")
         return None
 
-    async def _answer(self, request: web.Request) -> web.Response:
-        lists = self._store.lists
-        kind: Kind | None = next((kind for kind in lists if lists[kind].path == request.path), None)
-        one = self._id_in(request.path)
-        if kind is None and one is None:
-            return problem(404, f"{request.method} {request.path}: there is no such resource.")
-        if request.method not in ("GET", "HEAD"):
-            return problem(
-                405,
-                f"{request.method} {request.path}: it can only be read.",
-                headers={"Allow": "GET, HEAD"},
-            )
-        return self._one(one or "") if kind is None else await self._page(kind, request.query)
-
-    def _one(self, text: str) -> web.Response:
-        number = _number(text)
-        if not 1 <= number <= MAX_ID:
-            return problem(400, "The request is invalid.", errors={"Id": [f"'{text}' is no id."]})
-        record = self._store.records("realized training").text(number)
-        if record is None:
-            return problem(404, f"There is no realized training {number}.")
-        return _json(record)
-
-    async def _page(self, kind: Kind, query: MultiMapping[str]) -> web.Response:
-        asked = self._store.lists[kind]
-        try:
-            question = Question.read(asked.path, asked.filters, query)
-        except BadQueryError as error:
-            return problem(400, "The request is invalid.", errors=error.errors)
-        return _json(await self._store.records(kind).page(question))
-
     def _next_fault(self, text: str) -> Fault | None:
-        number = _number(text)
+        number = number_in(text)
         if queue := self._faults_by_id.get(number):
             return queue.popleft()
         if number in self._standing_faults:
             return self._standing_faults[number]
         return self._faults.popleft() if self._faults else None
-
-
-def _json(text: str) -> web.Response:
-    return web.Response(text=text, content_type="application/json")
-
-
-def _number(text: str) -> int:
-    """The number that a path segment spells, 0 if none of at most ten digits."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 10 else 0

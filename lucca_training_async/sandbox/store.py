@@ -11,6 +11,7 @@ from ..models import MAX_ID, RealizedTraining, unstructure
 from .lists import Kind, List, served
 from .question import at
 from .records import Records
+from .render import render
 
 Record = RealizedTraining | Mapping[str, Any]
 """A record that can be given: a model, or an object as in Lucca's JSON."""
@@ -18,12 +19,24 @@ Record = RealizedTraining | Mapping[str, Any]
 _KIND_OF: dict[type, Kind] = {RealizedTraining: "realized training"}
 
 
+@attrs.frozen
+class GivenAnswer:
+    """An answer that is given as it is."""
+
+    text: str
+    status: int
+
+
 class Store:
-    """The records of the three lists.
+    """The records of the three lists, and answers to requests for anything else.
 
     Args:
         size: How many realized trainings are generated.
         missing: Those of them that are not there.
+
+    Attributes:
+        lists: What the lists are.
+        answers: Answers by path.
     """
 
     def __init__(self, size: int, missing: Container[int]) -> None:
@@ -32,6 +45,12 @@ class Store:
             kind: Records(one, missing if kind == "realized training" else ())
             for kind, one in self.lists.items()
         }
+
+        self.answers: dict[str, GivenAnswer] = {}
+
+    def list_at(self, path: str) -> Kind | None:
+        """Which list is at a path; None if none is."""
+        return next((kind for kind, one in self.lists.items() if one.path == path), None)
 
     def records(self, kind: Kind) -> Records:
         """The records of one list.
@@ -72,3 +91,14 @@ class Store:
         """
         if not self.records(kind).remove(id):
             raise LookupError(f"there is no {kind} {id}")
+
+    def answer(self, path: str, json: object, status: int) -> None:
+        """Have an answer for a path.
+
+        Raises:
+            TypeError: It holds what JSON can't tell.
+            ValueError: It is no path.
+        """
+        if not path.startswith("/") or "?" in path or "#" in path:
+            raise ValueError(f"a path begins with '/' and has no query, unlike {path!r}")
+        self.answers[path] = GivenAnswer(render(json), status)
