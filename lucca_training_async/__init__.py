@@ -14,6 +14,7 @@ from ._bulk import (
     Progress,
     Refused,
 )
+from ._lists import OnError, Page, RecordList
 from ._version import __version__
 from .client import LuccaTrainingClient
 from .errors import (
@@ -37,8 +38,24 @@ from .errors import (
     UsageError,
     WrongRecordError,
 )
-from .models import RealizedTraining, TrainingLevel, TrainingSummary
-from .resources import RealizedTrainings
+from .models import (
+    Employee,
+    Prioritization,
+    RealizedTraining,
+    Record,
+    Training,
+    TrainingCategory,
+    TrainingDemand,
+    TrainingDemandState,
+    TrainingLevel,
+    TrainingPlan,
+    TrainingProvider,
+    TrainingSession,
+    TrainingState,
+    TrainingSummary,
+    TrainingType,
+)
+from .resources import RawResponse, RealizedTrainings, TrainingDemands, Trainings
 from .settings import ApiKey, ClientOptions, RateLimit, RetryPolicy, Settings, Timeouts
 
 __all__ = [
@@ -52,6 +69,7 @@ __all__ = [
     "ClientOptions",
     "ConfigurationError",
     "DecodeError",
+    "Employee",
     "Failed",
     "Found",
     "InvalidIdError",
@@ -61,18 +79,24 @@ __all__ = [
     "LuccaTrainingClient",
     "Missing",
     "NotFoundError",
+    "OnError",
     "OnOutcome",
     "OnProgress",
     "OutageError",
     "Outcome",
     "OutcomeStream",
+    "Page",
     "PermissionDeniedError",
+    "Prioritization",
     "ProblemDetails",
     "Progress",
     "RateLimit",
     "RateLimitedError",
+    "RawResponse",
     "RealizedTraining",
     "RealizedTrainings",
+    "Record",
+    "RecordList",
     "Refused",
     "RequestError",
     "ResponseError",
@@ -80,8 +104,19 @@ __all__ = [
     "ServerError",
     "Settings",
     "Timeouts",
+    "Training",
+    "TrainingCategory",
+    "TrainingDemand",
+    "TrainingDemandState",
+    "TrainingDemands",
     "TrainingLevel",
+    "TrainingPlan",
+    "TrainingProvider",
+    "TrainingSession",
+    "TrainingState",
     "TrainingSummary",
+    "TrainingType",
+    "Trainings",
     "UsageError",
     "WrongRecordError",
     "__version__",

@@ -9,7 +9,14 @@ from ._budget import Budget
 from ._http.call import Caller
 from ._http.link import Link
 from .errors import ConfigurationError, UsageError
-from .resources import RealizedTrainings
+from .resources import (
+    Params,
+    RawResponse,
+    RealizedTrainings,
+    TrainingDemands,
+    Trainings,
+    raw_get,
+)
 from .settings import ClientOptions, RetryPolicy, Settings, Timeouts, forgetting_arguments
 
 _HOST_VARIABLE = "LUCCA_HOST"
@@ -32,12 +39,16 @@ class LuccaTrainingClient:
 
     Attributes:
         realized_trainings: Reads realized trainings.
+        trainings: Reads the catalogue.
+        training_demands: Reads training demands.
 
     Raises:
         ConfigurationError: A setting can't work.
     """
 
     realized_trainings: RealizedTrainings
+    trainings: Trainings
+    training_demands: TrainingDemands
 
     @forgetting_arguments
     def __init__(self, host: str, api_key: str, **options: Unpack[ClientOptions]) -> None:
@@ -46,8 +57,10 @@ class LuccaTrainingClient:
     def _hang(self, settings: Settings, link: Link | None) -> None:
         self._settings = settings
         self._link = link or Link(settings)
-        caller = Caller(self._link, settings.retry, settings.timeouts)
+        self._caller = caller = Caller(self._link, settings.retry, settings.timeouts)
         self.realized_trainings = RealizedTrainings(caller)
+        self.trainings = Trainings(caller)
+        self.training_demands = TrainingDemands(caller)
 
     @classmethod
     @forgetting_arguments
@@ -99,6 +112,24 @@ class LuccaTrainingClient:
         view = type(self).__new__(type(self))
         view._hang(settings, self._link)
         return view
+
+    async def raw_get(self, path: str, params: Params | None = None) -> RawResponse:
+        """Any other endpoint of this tenant, inside the same budget.
+
+        The budget is one for all of a tenant's APIs, so what you ask for elsewhere is best asked
+        for here: it waits for its turn, is tried again, pauses and fails as a single get does.
+
+        Args:
+            path: An absolute path on this host, such as ``"/api/v3/users"``.
+            params: The query: a str, int, bool, Decimal or date by name; None is left out.
+
+        Raises:
+            ValueError: ``path`` leaves the host, or is no path.
+            TypeError: An argument is of the wrong type.
+            DecodeError: The answer has a body that is no JSON.
+            LuccaError: As for a single get.
+        """
+        return await raw_get(self._caller, path, params)
 
     @property
     def settings(self) -> Settings:

@@ -258,8 +258,10 @@ class DecodeError(RequestError):
 
     Attributes:
         path: JSON path of the first offending field, such as ``$.training.level``; ``$``
-            is the whole body.
-        excerpt: The beginning of the body.
+            is the whole body, and ``$.items[3].training.level`` is in an item of a page.
+        excerpt: The beginning of the body, or of the item.
+        item: The item of a page that is no record, as it was parsed (numbers with a fraction
+            are Decimal), or None where it is not about an item.
     """
 
     def __init__(
@@ -272,12 +274,14 @@ class DecodeError(RequestError):
         attempts: int = 1,
         request_id: str | None = None,
         transient: bool = False,
+        item: object = None,
     ) -> None:
         super().__init__(
             message, url=url, attempts=attempts, request_id=request_id, transient=transient
         )
         self.path = path
         self.excerpt = excerpt
+        self.item = item
 
 
 class WrongRecordError(DecodeError):

@@ -62,7 +62,7 @@ def test_a_gateway_may_deliver_what_it_has_given_up(status: int, expected: bool)
 
 
 def target(id: int) -> Target[object]:
-    return Target(URL(f"https://acme.ilucca.net/{id}"), len)
+    return Target(URL(f"https://acme.ilucca.net/{id}"), lambda _: 0)
 
 
 def alive(id: int = 1) -> Health:

@@ -21,6 +21,7 @@ FLOORS = [
     ["_budget"],
     ["_http"],
     ["_bulk"],
+    ["_lists"],
     ["resources"],
     ["client"],
     ["integrations"],
@@ -30,7 +31,7 @@ FLOORS = [
 ANNEXES = {
     "sandbox": {"settings", "models"},
     "__init__": {
-        *("_budget", "_bulk", "client", "errors", "models", "resources", "settings"),
+        *("_budget", "_bulk", "_lists", "client", "errors", "models", "resources", "settings"),
         "_version",
     },
     "__main__": {"cli"},

@@ -33,6 +33,7 @@ class StoppableRun(Owner):
     # Neither a refused key nor a closed client will get better for the next id.
     fatal: tuple[type[LuccaError], ...] = (AuthenticationError, ClientClosedError, UsageError)
     waits_for_outages: bool = True
+    name: str = "a bulk run"
 
     def __init__(self, patience: float) -> None:
         super().__init__(patience)
@@ -65,7 +66,7 @@ class StoppableRun(Owner):
 
     def _tell_stop(self, error: LuccaError) -> None:
         if not isinstance(error, ClientClosedError | UsageError):
-            logger.warning("a bulk run ends early: %s", error)
+            logger.warning("%s ends early: %s", self.name, error)
         self.on_stop()
 
     # -- patience

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from typing import cast
 
 import attrs
 from multidict import MultiMapping as _MultiMapping
@@ -24,7 +25,7 @@ from ..errors import (
     ServerError,
     WrongRecordError,
 )
-from ..models import Fault, JsonSyntaxError, WireError, WrongIdError
+from ..models import BadItem, Fault, JsonSyntaxError, WireError, WrongIdError, dumps
 from ..settings import ApiKey
 from .problem import parse_problem
 
@@ -59,6 +60,7 @@ class Reply:
         is_framed: Whether its end was announced, so that a body cut off can't pass for one.
         cut_at: The number of bytes at which a larger body was cut, or None.
         pool: The connections that it came over.
+        attempts: How many requests were sent until it came.
     """
 
     status: int
@@ -69,6 +71,7 @@ class Reply:
     is_framed: bool = True
     cut_at: int | None = None
     pool: object = attrs.field(default=None, repr=False)
+    attempts: int = 1
 
 
 def quoted(text: str, key: ApiKey, most: int = _MESSAGE_CHARACTERS) -> str:
@@ -196,6 +199,38 @@ def decode_error(reply: Reply, error: WireError, *, attempts: int, key: ApiKey) 
         request_id=request_id(reply, None, key),
         transient=page or cut_off or kind is WrongRecordError,
     )
+
+
+def item_error(reply: Reply, item: BadItem, key: ApiKey) -> DecodeError:
+    """The exception for an item of a page that is no record; the page is none the worse for it."""
+    told = "; ".join(_told(fault, key) for fault in item.faults[:_MOST_FAULTS_TOLD])
+    try:
+        raw = _without_key(item.raw, key)
+        text = dumps(raw)
+    except (ValueError, RecursionError):  # NaN, or nested too deeply
+        raw, text = None, "something without JSON"
+    begins = quoted(text, key, _EXCERPT_CHARACTERS)
+    return DecodeError(
+        f"an item is not what Lucca documents: {told} [{reply.url}]; it is {begins!r}",
+        url=str(reply.url),
+        path=item.faults[0].path,
+        excerpt=begins,
+        attempts=reply.attempts,
+        request_id=request_id(reply, None, key),
+        item=raw,
+    )
+
+
+def _without_key(value: object, key: ApiKey) -> object:
+    """Parsed JSON without the key, should the other side have echoed it."""
+    if isinstance(value, str):
+        return key.redact(value)
+    if isinstance(value, dict):
+        members = cast("dict[str, object]", value).items()
+        return {key.redact(name): _without_key(member, key) for name, member in members}
+    if isinstance(value, list):
+        return [_without_key(member, key) for member in cast("list[object]", value)]
+    return value
 
 
 def too_large_error(reply: Reply, *, attempts: int, key: ApiKey) -> DecodeError:

@@ -17,11 +17,12 @@ from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 import tenacity
+from yarl import URL
 
 from .._budget import Admission, Cause, Gate, GateClosedError, Owner, Sent, logger
 from ..errors import LuccaConnectionError, LuccaError, RateLimitedError, RequestError
 from ..models import WireError, WrongIdError
-from ..settings import RetryPolicy, Timeouts
+from ..settings import ApiKey, RetryPolicy, Timeouts
 from .answers import (
     Reply,
     decode_error,
@@ -65,6 +66,11 @@ class Caller:
         """Seconds that a bulk run waits for an outage, or for 429s, to end."""
         return self._policy.patience
 
+    @property
+    def api_key(self) -> ApiKey:
+        """Never to be quoted."""
+        return self._api_key
+
     def owner(self) -> Owner:
         """A new one, for a single get."""
         return Owner(self._policy.retry_after_max)
@@ -83,19 +89,21 @@ class Caller:
         finally:
             gate.leave(owner)
 
-    async def get(self, path: str, read: Callable[[bytes], T], owner: Owner) -> T:
+    async def get(self, path: str, read: Callable[[Reply], T], owner: Owner, query: str = "") -> T:
         """The decoded answer to a GET.
 
         Args:
             path: Absolute and already encoded.
-            read: Turns the body of a success into the value, or raises WireError.
+            read: Turns a success into the value, or raises WireError.
             owner: On whose behalf it is sent; it has entered the gate.
+            query: Encoded, too.
 
         Raises:
             LuccaError: The error of the last attempt, or the owner's end.
         """
         gate = self._link.gate
-        target = Target(self._base_url.with_path(path, encoded=True), read)
+        url = self._base_url.with_path(path, encoded=True)
+        target = Target(URL(f"{url}?{query}", encoded=True) if query else url, read)
         call = Call(target, gate, gate.place(owner))
         try:
             try:
@@ -234,7 +242,8 @@ class Caller:
         if reply.cut_at is not None:
             raise too_large_error(reply, attempts=call.requests, key=self._api_key)
         try:
-            return target.read(reply.body)
+            reply.attempts = call.requests
+            return target.read(reply)
         except WireError as fault:
             if isinstance(fault, WrongIdError):
                 # The answers over these connections are out of step, or a cache is in between.

@@ -21,6 +21,7 @@ import attrs
 from yarl import URL
 
 from ..errors import LuccaConnectionError, RequestError, WrongRecordError
+from .answers import Reply
 
 T = TypeVar("T")
 
@@ -34,11 +35,11 @@ class Target(Generic[T]):
 
     Attributes:
         url: Where it is.
-        read: Turns the body of a success into the value, or raises WireError.
+        read: Turns a success into the value, or raises WireError.
     """
 
     url: URL
-    read: Callable[[bytes], T]
+    read: Callable[[Reply], T]
 
 
 @attrs.define(eq=False)

@@ -59,7 +59,7 @@ class Link:
 
     def tell_deprecation(self, url: URL, notice: str) -> None:
         """Log, once for each endpoint, that Lucca announces its end."""
-        endpoint = str(url.parent)
+        endpoint = str(url.parent if url.name.isdecimal() else url.with_query(None))
         if endpoint not in self._deprecations_told:
             self._deprecations_told.add(endpoint)
             told = quoted(notice, self.settings.api_key)

@@ -9,6 +9,9 @@ from enum import StrEnum
 
 import attrs
 
+from ._converter import register, register_open_enum
+from ._record import Record
+
 MAX_ID = 2**31 - 1
 """Ids are int32 from 1 in Lucca's documentation ("Get a realized-training")."""
 
@@ -41,8 +44,8 @@ class TrainingSummary:
 
 
 @attrs.frozen(kw_only=True)
-class RealizedTraining:
-    """One employee's completed session of one training.
+class RealizedTraining(Record):
+    """One employee's completed session of one training; an immutable attrs class.
 
     Source: Lucca's developer documentation, "Get a realized-training" (v2).
 
@@ -67,3 +70,7 @@ class RealizedTraining:
     session_ends_on: date
     has_attended: bool = True
     duration_in_hours: Decimal
+
+
+register_open_enum(TrainingLevel)
+register(TrainingSummary, RealizedTraining)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Iterable
-from functools import partial
-from typing import SupportsIndex
+from datetime import date, timedelta
+from typing import Any, SupportsIndex
 
 from .._budget import Owner
 from .._bulk import BulkResult, BulkRun, OnOutcome, OnProgress, OutcomeStream, collect
+from .._http.answers import Reply
 from .._http.call import Caller
+from .._lists import Endpoint, Filter, OnError, RecordList, count, equals, not_after, not_before
 from ..models import RealizedTraining, reader
+from ._filters import Ids, day, filters_or_none, flag, ids_filter
 from ._ids import check_id
 
 _PATH = "/talent-training/api/v2/realized-trainings"
@@ -21,6 +24,7 @@ class RealizedTrainings:
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
+        self._endpoint: Endpoint[RealizedTraining] = Endpoint(caller, _PATH, RealizedTraining)
 
     async def get(self, id: SupportsIndex) -> RealizedTraining:
         """One realized training.
@@ -51,6 +55,109 @@ class RealizedTrainings:
         owner = self._caller.owner()
         with self._caller.on_behalf_of(owner):
             return await self._fetch(checked, owner)
+
+    def list(
+        self,
+        *,
+        owner_ids: Ids | None = None,
+        training_ids: Ids | None = None,
+        has_attended: bool | None = None,
+        ended_from: date | None = None,
+        ended_to: date | None = None,
+        page_size: int = 100,
+        on_error: OnError = "raise",
+    ) -> RecordList[RealizedTraining]:
+        """All realized trainings that answer the filters, a page for each request.
+
+        Without a filter, all that the key's role may see. A record that does not answer them is
+        never given, should Lucca send one: then one WARNING says that it ignored the filter.
+        Records that come twice, because others were added or removed meanwhile, are given once.
+        Source: Lucca's developer documentation, "List realized-trainings (v2)".
+
+        Args:
+            owner_ids: Only of these employees. However many they are: they are asked for in
+                several lists where one URL would grow beyond 2,000 characters. An empty
+                collection gives nothing, and costs no request.
+            training_ids: Only of these trainings, in the same way.
+            has_attended: Only those (not) attended; None for both.
+            ended_from: The first day that the session may have ended on, itself included.
+            ended_to: The last such day, itself included.
+            page_size: The most records of a page, 1 to 100.
+            on_error: What becomes of an item that is no realized training: ``"raise"``, or a
+                plain function that is called with the :class:`~lucca_training_async.DecodeError`
+                (its ``item`` is what came); the other items of the page are none the worse for it.
+
+        Raises:
+            InvalidIdError: A value is no id.
+            TypeError: A filter is of the wrong type.
+            ValueError: ``ended_from`` is after ``ended_to``, or ``page_size`` is out of bounds.
+        """
+        filters = _filters(owner_ids, training_ids, has_attended, ended_from, ended_to)
+        return RecordList(self._endpoint, filters, page_size, on_error)
+
+    async def count(
+        self,
+        *,
+        owner_ids: Ids | None = None,
+        training_ids: Ids | None = None,
+        has_attended: bool | None = None,
+        ended_from: date | None = None,
+        ended_to: date | None = None,
+    ) -> int:
+        """How many records :meth:`list` gives with these filters.
+
+        One request, where Lucca's own count can be relied on: with ``ended_from`` or ``ended_to``
+        and more than 100 records, and where Lucca ignores a filter or gives no count, the list is
+        read to be counted.
+
+        Args:
+            owner_ids: As for :meth:`list`.
+            training_ids: As for :meth:`list`.
+            has_attended: As for :meth:`list`.
+            ended_from: As for :meth:`list`.
+            ended_to: As for :meth:`list`.
+
+        Raises:
+            LuccaError: As for the pages of :meth:`list`.
+        """
+        filters = _filters(owner_ids, training_ids, has_attended, ended_from, ended_to)
+        return await count(self._endpoint, filters)
+
+    def changes(
+        self,
+        *,
+        ended_since: date,
+        overlap_days: int = 30,
+        page_size: int = 100,
+        on_error: OnError = "raise",
+    ) -> RecordList[RealizedTraining]:
+        """What has ended since a day, and what ended somewhat earlier and may have come late.
+
+        A realized training appears when HR confirms the attendance, which may be weeks after its
+        end: so each run overlaps with the one before, and you meet records again that you have
+        (replace by ``id``). Each comes once in a run. What it can't see: deletions, changes of
+        records that ended earlier, and confirmations that come later than the overlap;
+        :meth:`sync` sees them all.
+
+        Args:
+            ended_since: The day of the last run.
+            overlap_days: How many days to begin earlier.
+            page_size: As for :meth:`list`.
+            on_error: As for :meth:`list`.
+
+        Raises:
+            TypeError: ``ended_since`` is no date.
+            ValueError: ``overlap_days`` is no number of days.
+        """
+        since = day("ended_since", ended_since)
+        if since is None:
+            raise TypeError("ended_since must be a datetime.date, not None")
+        if type(overlap_days) is not int or overlap_days < 0:
+            raise ValueError("overlap_days must be an integer, 0 or more")
+        # There is no day before the first.
+        days = min(overlap_days, (since - date.min).days)
+        ended_from = since - timedelta(days=days)
+        return self.list(ended_from=ended_from, page_size=page_size, on_error=on_error)
 
     async def get_many(
         self,
@@ -112,4 +219,43 @@ class RealizedTrainings:
         )
 
     def _fetch(self, id: int, owner: Owner) -> Awaitable[RealizedTraining]:
-        return self._caller.get(f"{_PATH}/{id}", partial(_read, asked_for=id), owner)
+        def read(reply: Reply) -> RealizedTraining:
+            return _read(reply.body, asked_for=id)
+
+        return self._caller.get(f"{_PATH}/{id}", read, owner)
+
+
+def _filters(
+    owner_ids: object,
+    training_ids: object,
+    has_attended: object,
+    ended_from: object,
+    ended_to: object,
+) -> tuple[Filter[RealizedTraining], ...] | None:
+    attended = flag("has_attended", has_attended)
+    first, last = day("ended_from", ended_from), day("ended_to", ended_to)
+    if first is not None and last is not None and first > last:
+        raise ValueError(f"ended_from ({first}) is after ended_to ({last})")
+
+    def make() -> list[Filter[Any]]:
+        return [
+            *ids_filter("owner_ids", "ownerIds", owner_ids, lambda it: it.owner_id),
+            *ids_filter("training_ids", "trainingId", training_ids, _training_id),
+            *([] if attended is None else [equals("hasAttended", attended, _has_attended)]),
+            *([] if first is None else not_before("sessionEndOnAfter", first, _ended_on)),
+            *([] if last is None else not_after("sessionEndOnBefore", last, _ended_on)),
+        ]
+
+    return filters_or_none(make)
+
+
+def _training_id(record: RealizedTraining) -> int | None:
+    return None if record.training is None else record.training.id
+
+
+def _has_attended(record: RealizedTraining) -> bool:
+    return record.has_attended
+
+
+def _ended_on(record: RealizedTraining) -> date:
+    return record.session_ends_on

@@ -1,0 +1,94 @@
+"""JSON as text, with numbers that never pass through float, in either direction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from json import JSONDecodeError, JSONDecoder
+from typing import Any, cast
+
+from ._faults import Fault, JsonSyntaxError, WireError
+
+MOST_DIGITS = 100
+_AROUND_JSON = "\ufeff \t\r\n"  # a byte order mark and JSON's white space
+
+
+def parse(body: bytes | str) -> object:
+    """The value of a JSON text; numbers are int or, with a fraction or exponent, Decimal.
+
+    Raises:
+        WireError: It is no JSON, or nested too deeply.
+    """
+    try:
+        return _parse(body.decode() if isinstance(body, bytes) else body)
+    except JSONDecodeError as error:
+        problem: WireError = JsonSyntaxError(
+            [Fault("$", f"no JSON ({error.msg} at character {error.pos})")]
+        )
+    except UnicodeDecodeError:
+        problem = JsonSyntaxError([Fault("$", "no JSON (it is not UTF-8)")])
+    except RecursionError:
+        problem = WireError([Fault("$", "nested too deeply")])
+    raise problem
+
+
+def dumps(value: object) -> str:
+    """A JSON text of plain values, Decimals among them, from which ``parse`` gives the same.
+
+    The standard library writes no Decimal but as a float or a string.
+
+    Raises:
+        ValueError: A number is not finite.
+        TypeError: Something in it has no JSON.
+    """
+    if isinstance(value, Decimal):
+        return _number(value)
+    if isinstance(value, Mapping):
+        members = cast(Mapping[str, Any], value).items()
+        return f"{{{', '.join(f'{json.dumps(str(k))}: {dumps(v)}' for k, v in members)}}}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(dumps, cast('list[Any]', value)))}]"
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _number(number: Decimal) -> str:
+    if not number.is_finite():
+        raise ValueError(f"{number} has no JSON")
+    text = str(number)
+    # What reads as an integer comes back as one, which has no minus zero, nor any number of digits.
+    is_integer = "." not in text and "E" not in text
+    return f"{text}E0" if is_integer and (text == "-0" or len(text) > MOST_DIGITS) else text
+
+
+def exact(text: str) -> Decimal:
+    """The number that a JSON text spells; NaN if its exponent is beyond what Decimal holds."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return Decimal("NaN")
+
+
+def _parse(body: str) -> object:
+    text = body.strip(_AROUND_JSON)
+    try:
+        data, end = _json.raw_decode(text)
+    except JSONDecodeError:
+        raise
+    except ValueError:  # an integer of more digits than Python converts
+        data, end = _json_with_absurd_integers.raw_decode(text)
+    if end != len(text):
+        raise JSONDecodeError("Extra data", text, end)
+    return data
+
+
+def _integer_or_nan(text: str) -> object:
+    # Where nobody knows the field, it does no harm; where somebody does, NaN is refused.
+    return int(text) if len(text) <= MOST_DIGITS else Decimal("NaN")
+
+
+# NaN and the infinities, which Python takes for JSON, become floats: no hook accepts one.
+_json = JSONDecoder(parse_float=exact, parse_constant=float)
+_json_with_absurd_integers = JSONDecoder(
+    parse_float=exact, parse_constant=float, parse_int=_integer_or_nan
+)
