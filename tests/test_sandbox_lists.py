@@ -17,6 +17,7 @@ from lucca_training_async.sandbox import Sandbox
 from lucca_training_async.sandbox.catalogue import COURSES
 from lucca_training_async.sandbox.data import realized_training
 from lucca_training_async.sandbox.demands import DEMANDS
+from lucca_training_async.sandbox.question import at
 
 REALIZED = "/talent-training/api/v2/realized-trainings"
 CATALOGUE = "/talent-training/api/v1/trainings"
@@ -298,7 +299,7 @@ async def test_training_demands() -> None:
         assert any("plan" not in demand for demand in demands)
         cases: dict[str, Passes] = {
             "ownerId=416": lambda demand: demand["owner"]["id"] == 416,
-            "sessionId=169": lambda demand: (demand["session"] or {}).get("id") == 169,
+            "sessionId=169": lambda demand: at(demand, "session", "id") == 169,
             "states=Requested,Realized": lambda demand: (
                 demand["state"] in ("Requested", "Realized")
             ),
@@ -308,8 +309,7 @@ async def test_training_demands() -> None:
             "departmentIds=12": lambda demand: demand["owner"]["departmentId"] == 12,
             "establishmentIds=1,2": lambda demand: demand["owner"]["establishmentId"] in (1, 2),
             "priorityLevels=High&states=Requested": lambda demand: (
-                demand["state"] == "Requested"
-                and (demand["prioritization"] or {}).get("level") == "High"
+                demand["state"] == "Requested" and at(demand, "prioritization", "level") == "High"
             ),
         }
         for query, passes in cases.items():
