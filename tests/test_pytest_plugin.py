@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -130,6 +131,26 @@ def web(lucca_client):
 def test_a_backend_with_the_fixtures(web):
     assert web.get("/235").json() == "14"
 """
+MY_BACKEND = """
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from lucca_training_async import LuccaTrainingClient
+
+async def hours_of(client, id):
+    return (await client.realized_trainings.get(id)).duration_in_hours
+
+@asynccontextmanager
+async def lifespan(app):
+    async with LuccaTrainingClient.from_env() as app.state.lucca:
+        yield
+
+app = FastAPI(lifespan=lifespan)
+
+@app.get("/trainings/{id}")
+async def training(id: int):
+    return {"hours": str(await hours_of(app.state.lucca, id))}
+"""
 WHERE_FROM = """
 import sys
 
@@ -186,6 +207,13 @@ def test_the_fixtures(test: str, tmp_path: Path) -> None:
 
 def test_pytest_asyncio_in_auto_mode(tmp_path: Path) -> None:
     run_pytest(tmp_path, PYTEST_ASYNCIO, "--asyncio-mode=auto")
+
+
+def test_the_example_of_the_documentation(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "testing.md").read_text()
+    (example,) = re.findall(r"^```py\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "my_backend.py").write_text(MY_BACKEND)
+    run_pytest(tmp_path, example, "--asyncio-mode=auto")
 
 
 def test_pytest_shows_the_fixtures(tmp_path: Path) -> None:
