@@ -27,6 +27,7 @@ from .test_sandbox_lists import CATALOGUE, DEMANDED, REALIZED, asked
         ("page=", REALIZED, "Page"),
         ("page=~SGlnaA|LYJ77Z9Zqz|q6", REALIZED, "Page"),
         ("page=~|||", REALIZED, "Page"),
+        ("page=~SGlnaA|0123456789|ab", REALIZED, "Page"),
         ("fields.root=items", REALIZED, "Fields.Root"),
         ("fields.root=", REALIZED, "Fields.Root"),
         ("ownerIds=", REALIZED, "OwnerIds"),
