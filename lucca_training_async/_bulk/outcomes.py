@@ -128,6 +128,9 @@ class BulkStats:
             first sign of life.
         lost_to_pauses: Seconds, out of ``elapsed``, during which nothing was sent because Lucca
             had asked to wait.
+        plan: Whether ids were asked for by ``"list"`` first, or ``"each"`` by itself.
+        pages: Pages of the list that were read.
+        requests_saved: How many ids the list brought beyond the requests that it took.
     """
 
     requests: int = 0
@@ -136,6 +139,9 @@ class BulkStats:
     elapsed: float = 0.0
     lost_to_outages: float = 0.0
     lost_to_pauses: float = 0.0
+    plan: Literal["each", "list"] = "each"
+    pages: int = 0
+    requests_saved: int = 0
 
 
 @attrs.frozen

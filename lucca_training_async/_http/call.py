@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
+import attrs
 import tenacity
 from yarl import URL
 
@@ -62,9 +63,18 @@ class Caller:
         return self._session.max_concurrency
 
     @property
+    def max_attempts(self) -> int:
+        return self._policy.max_attempts
+
+    @property
     def patience(self) -> float:
         """Seconds that a bulk run waits for an outage, or for 429s, to end."""
         return self._policy.patience
+
+    def with_attempts(self, most: int) -> Caller:
+        """One that makes so many attempts at the most."""
+        policy = attrs.evolve(self._policy, max_attempts=most)
+        return Caller(self._link, policy, self._limits.timeouts)
 
     @property
     def api_key(self) -> ApiKey:

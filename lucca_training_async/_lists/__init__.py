@@ -2,6 +2,7 @@
 
 from .endpoint import Bad, Endpoint
 from .pager import MOST_ITEMS, Pager
+from .plan import Plan, PlannedRun, check_plan
 from .query import Filter, Filters, equals, mentions, not_after, not_before, one_of
 from .records import ListRun, OnError, Page, RecordList, count
 
@@ -15,7 +16,10 @@ __all__ = [
     "OnError",
     "Page",
     "Pager",
+    "Plan",
+    "PlannedRun",
     "RecordList",
+    "check_plan",
     "count",
     "equals",
     "mentions",

@@ -10,7 +10,19 @@ from .._budget import Owner
 from .._bulk import BulkResult, BulkRun, OnOutcome, OnProgress, OutcomeStream, collect
 from .._http.answers import Reply
 from .._http.call import Caller
-from .._lists import Endpoint, Filter, OnError, RecordList, count, equals, not_after, not_before
+from .._lists import (
+    Endpoint,
+    Filter,
+    OnError,
+    Plan,
+    PlannedRun,
+    RecordList,
+    check_plan,
+    count,
+    equals,
+    not_after,
+    not_before,
+)
 from ..models import RealizedTraining, reader
 from ._filters import Ids, day, filters_or_none, flag, ids_filter
 from ._ids import check_id
@@ -163,6 +175,7 @@ class RealizedTrainings:
         self,
         ids: Iterable[SupportsIndex] | AsyncIterable[SupportsIndex],
         *,
+        plan: Plan = "auto",
         on_progress: OnProgress | None = None,
         on_outcome: OnOutcome | None = None,
     ) -> BulkResult:
@@ -180,6 +193,11 @@ class RealizedTrainings:
                 for an integer is an id, but no bool. A duplicate costs no request; a value
                 that is no id is refused and costs none either. A generator is closed when
                 the run ends early.
+            plan: ``"each"`` asks for each id by itself. ``"list"`` reads all ids at once, then
+                the list, a hundred records for a request, until it has shown them all, and asks
+                for the rest by id. ``"auto"`` does what takes fewer requests: for more than
+                200 distinct ids in a collection it asks how long the list is. The outcomes are
+                the same.
             on_progress: A plain function, called with a
                 :class:`~lucca_training_async.Progress` after each outcome, and when an outage
                 begins. What it raises ends the run.
@@ -189,33 +207,44 @@ class RealizedTrainings:
 
         Raises:
             TypeError: ``ids`` is not iterable, or is a string; or a callback is async.
+            ValueError: ``plan`` is none.
             ClientClosedError: The client is closed.
             UsageError: The client belongs to another event loop.
             Exception: Whatever ``ids`` raises while it is read. ``on_outcome`` has seen the
                 results until then.
         """
-        return await collect(self._run(ids, on_progress), on_outcome)
+        return await collect(self._run(ids, plan, on_progress), on_outcome)
 
     def stream(
         self,
         ids: Iterable[SupportsIndex] | AsyncIterable[SupportsIndex],
         *,
+        plan: Plan = "each",
         on_progress: OnProgress | None = None,
     ) -> OutcomeStream:
         """Outcomes as they arrive, for any number of ids, in bounded memory.
 
         Args:
             ids: As for :meth:`get_many`.
+            plan: As for :meth:`get_many`. By any other than ``"each"`` the ids are read at once,
+                and memory grows with them.
             on_progress: As for :meth:`get_many`.
 
         Raises:
             TypeError: ``ids`` is not iterable, or is a string; or the callback is async.
+            ValueError: ``plan`` is none.
         """
-        return OutcomeStream(self._run(ids, on_progress))
+        return OutcomeStream(self._run(ids, plan, on_progress))
 
-    def _run(self, ids: object, on_progress: OnProgress | None) -> BulkRun:
-        return BulkRun(
-            ids, check=check_id, fetch=self._fetch, way=self._caller, on_progress=on_progress
+    def _run(self, ids: object, plan: Plan, on_progress: OnProgress | None) -> BulkRun:
+        return PlannedRun(
+            ids,
+            plan=check_plan(plan),
+            endpoint=self._endpoint,
+            check=check_id,
+            fetch=self._fetch,
+            way=self._caller,
+            on_progress=on_progress,
         )
 
     def _fetch(self, id: int, owner: Owner) -> Awaitable[RealizedTraining]:
