@@ -18,7 +18,7 @@ from ..settings import RetryPolicy
 from .attempts import Call
 from .health import Health, Silence, Target, is_sign_of_life
 from .refusals import given_up
-from .retry import backoff_bound, is_transient, retry_after
+from .retry import asks_to_wait, backoff_bound, is_transient, retry_after
 
 # Lucca's window is a minute: an absurd Retry-After must not disable a client for good.
 _LONGEST_PAUSE = 86_400.0
@@ -180,11 +180,15 @@ class Blame:
             nonlocal has_waited
             if self._health.witness is not None:
                 return None
-            budget = call.gate.budget()
-            if not has_waited and not budget.in_flight and budget.next_slot_in:
+            budget, outage = call.gate.budget(), call.gate.closures.outage
+            waits = not budget.in_flight and budget.next_slot_in
+            if waits and waits <= budget.closed_for and outage and outage.seen:
+                # That the next probe is due later is no reason: it has been asked by then.
+                waits = asks_to_wait(outage.seen) and waits
+            if not has_waited and waits:
                 # It has asked to wait, or the budget does: it is asked once more after that.
                 has_waited = True
-                return call.gate.now() + budget.next_slot_in + _LONGEST_ATTEMPT
+                return call.gate.now() + waits + _LONGEST_ATTEMPT
             call.gate.abandon(call.place.owner, self.given_up(call))
             return None
 

@@ -186,7 +186,8 @@ class Health:
     @property
     def is_hopeless(self) -> bool:
         """Whether ids that have used up their attempts are a reason to give the host up."""
-        return self.witness is None and self.silence.is_of_many
+        # Where gets have failed before, one id of a run probes, and no other is asked for.
+        return self.witness is None and (self.silence.is_of_many or self.silence.is_outage)
 
 
 def is_sign_of_life(error: RequestError) -> bool:
