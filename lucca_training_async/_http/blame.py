@@ -25,6 +25,8 @@ _LONGEST_PAUSE = 86_400.0
 _JUST_NOW = 1.0
 # Where slots come far apart, no attempt is sent beside a sign of life.
 _MOST_EXTRA = 1
+# How often a suspect asks for a witness first, so that it is sent apart from another.
+_SOME_PATIENCE = 2
 # So that a host that never answers is given up within a minute: an attempt takes 15 s at most.
 _LONGEST_INTRODUCTION = 45.0
 _LONGEST_ATTEMPT = 15.0
@@ -55,7 +57,7 @@ class Blame:
         if not call.is_suspect(self._policy.max_attempts):
             return False
         others = {health.on_trial, *health.silence.suspects} - {None, call.target.url}
-        if others and call.stood_aside < max(1, len(call.outages)):
+        if others and call.stood_aside < max(_SOME_PATIENCE, len(call.outages)):
             call.stood_aside += 1
             return True
         health.on_trial, call.stood_aside = call.target.url, 0
