@@ -68,7 +68,12 @@ async def test_errors_are_problem_details(id: object, status: int) -> None:
 
 
 async def test_unknown_paths_and_methods_are_answered_with_problem_details_too() -> None:
-    async with Sandbox() as sandbox, aiohttp.ClientSession() as session:
+    async with (
+        Sandbox() as sandbox,
+        aiohttp.ClientSession(
+            headers={"Authorization": f"lucca application={sandbox.api_key}"}
+        ) as session,
+    ):
         for method, path, status in (("POST", f"{PATH}/5", 405), ("GET", "/elsewhere", 404)):
             async with session.request(method, f"{sandbox.url}{path}") as answer:
                 assert answer.status == status

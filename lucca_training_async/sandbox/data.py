@@ -1,13 +1,16 @@
-"""The sandbox's realized trainings: the same id always gives the same record."""
+"""The sandbox's realized trainings: the same id always gives the same record, at little cost."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
-from random import Random
-from typing import Any
+from typing import Any, Final
+
+from .catalogue import COURSES, training
+from .demands import DEMANDS
 
 # The example in Lucca's developer documentation.
-DOCUMENTED_ID = 235
+DOCUMENTED_ID: Final = 235
 _DOCUMENTED: dict[str, Any] = {
     "id": DOCUMENTED_ID,
     "ownerId": 416,
@@ -25,40 +28,85 @@ _DOCUMENTED: dict[str, Any] = {
     "hasAttended": True,
     "durationInHours": 14,
 }
-_COURSES = [
-    ("Sécurité incendie", 2, "https://prevention.example", "Beginner"),
-    ("Secourisme au travail", 2, "https://prevention.example", "Beginner"),
-    ("Advanced SQL", 3, "https://donnees.example", "Expert"),
-    ("Management d'équipe", 4, None, "Middle"),
-    ("RGPD : les fondamentaux", 5, "https://juridique.example", None),
-]
 _FIRST_DAY = date(2023, 1, 2)
+_DAYS = [(_FIRST_DAY + timedelta(days=days)).isoformat() for days in range(1003)]
+_OWNERS = 999
+# Odd numbers whose bits are well mixed, one for each thing that is drawn: a million records must
+# be filtered in a second, and a random generator for each would take ten.
+_OWNER, _COURSE, _STARTS, _LASTS = 2654435761, 2246822519, 3266489917, 668265263
+_ATTENDED, _HOURS, _DEMAND, _SESSION = 374761393, 2870177451, 3935559001, 4279128247
+
+
+def _owner(id: int) -> int:
+    return (id * _OWNER >> 9) % _OWNERS + 1
+
+
+def _course(id: int) -> int:
+    return (id * _COURSE >> 9) % COURSES + 1
+
+
+def _starts(id: int) -> int:
+    return (id * _STARTS >> 9) % 1000
+
+
+def _ends(id: int) -> int:
+    return (id * _STARTS >> 9) % 1000 + (id * _LASTS >> 9) % 3
+
+
+def _attended(id: int) -> bool:
+    return (id * _ATTENDED >> 9) % 20 != 0
+
+
+def _hours(id: int) -> float:
+    draw, kind = divmod(id * _HOURS >> 9, 3)
+    # Hundredths as an int over 100: the shortest repr of the float is the exact decimal.
+    return (7, 14, (25 + draw % 3475) / 100)[kind]
 
 
 def realized_training(id: int) -> dict[str, Any]:
     """The record as Lucca would write it in JSON."""
     if id == DOCUMENTED_ID:
         return _DOCUMENTED
-    draw = Random(id)
-    course = draw.randrange(len(_COURSES))
-    title, category_id, provider_url, level = _COURSES[course]
-    starts_on = _FIRST_DAY + timedelta(days=draw.randrange(1000))
-    # Hundredths as an int over 100: the shortest repr of the float is the exact decimal.
-    hours = draw.choice([7, 14, draw.randrange(25, 3500) / 100])
+    course = training(_course(id))
+    demand = (id * _DEMAND >> 9) % (2 * DEMANDS) + 1
     return {
         "id": id,
-        "ownerId": draw.randrange(1, 1000),
+        "ownerId": _owner(id),
         "training": {
-            "id": course + 1,
-            "title": title,
-            "categoryId": category_id,
-            "providerUrl": provider_url,
-            "level": level,
+            "id": course["id"],
+            "title": course["title"],
+            "categoryId": course["category"]["id"],
+            "providerUrl": course["provider"]["websiteHref"],
+            "level": course["level"],
         },
-        "trainingDemandId": draw.choice([None, draw.randrange(1, 10_000)]),
-        "sessionId": draw.randrange(1, 500),
-        "sessionStartsOn": starts_on.isoformat(),
-        "sessionEndsOn": (starts_on + timedelta(days=draw.randrange(3))).isoformat(),
-        "hasAttended": draw.random() < 0.95,
-        "durationInHours": hours,
+        "trainingDemandId": demand if demand <= DEMANDS else None,
+        "sessionId": (id * _SESSION >> 9) % 499 + 1,
+        "sessionStartsOn": _DAYS[_starts(id)],
+        "sessionEndsOn": _DAYS[_ends(id)],
+        "hasAttended": _attended(id),
+        "durationInHours": _hours(id),
     }
+
+
+def matching(ids: Sequence[int], filters: Mapping[str, Any]) -> list[int]:
+    """Those ids whose records pass the filters, without making the records.
+
+    Not for the documented one, which follows no rule.
+    """
+    found = list(ids)
+    if "ownerIds" in filters:
+        owners: frozenset[int] = filters["ownerIds"]
+        found = [key for key in found if _owner(key) in owners]
+    if "trainingId" in filters:
+        courses: frozenset[int] = filters["trainingId"]
+        found = [key for key in found if _course(key) in courses]
+    if "hasAttended" in filters:
+        attended: bool = filters["hasAttended"]
+        found = [key for key in found if _attended(key) is attended]
+    if "sessionEndOnAfter" in filters:
+        after = (filters["sessionEndOnAfter"] - _FIRST_DAY).days
+        found = [key for key in found if _ends(key) > after]
+    if "sessionEndOnBefore" in filters:
+        before = (filters["sessionEndOnBefore"] - _FIRST_DAY).days
+        found = [key for key in found if _ends(key) < before]
+    return found

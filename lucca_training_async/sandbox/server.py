@@ -1,27 +1,28 @@
-"""The sandbox's server: routes, key check, budget, faults and the log of arrivals."""
+"""The sandbox as its users know it: a server with key check, budget, faults and a log."""
 
 # No ``from __future__ import annotations``: public classes carry the package as their
 # ``__module__``, where names in annotations kept as text could not be looked up.
 
 import asyncio
-import json
 import math
 from collections import defaultdict, deque
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Generator, Iterable
+from contextlib import contextmanager
 from typing import Self
 
 import attrs
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from ..models import MAX_ID
 from ..settings import RateLimit
-from .data import realized_training
+from .answers import id_in, normal_answer, number_in
 from .faults import Fault, problem
+from .lists import Kind
+from .store import Record, Store
+from .thread import LoopThread
 from .window import SlidingWindow, busiest_window
 
 HIGHEST_ID = 1_000_000
-_PATH = "/talent-training/api/v2/realized-trainings/{id}"
 
 
 @attrs.define
@@ -30,34 +31,52 @@ class Arrival:
 
     Attributes:
         at: When it arrived, in the event loop's time (seconds).
-        id: The id in its path, as text.
+        id: The id in its path, as text; empty if it asked for no single record.
         status: What was answered; None while it is being answered, and if the connection
             was cut instead.
         fault: The name of the fault it met, or None.
+        path: Its path, without the query.
+        query: Its query, as it was sent.
     """
 
     at: float
     id: str
     status: int | None = None
     fault: str | None = None
+    path: str = ""
+    query: str = ""
 
 
 class Sandbox:
-    """Lucca's Training API on a loopback port of its own: an async context manager.
+    """Lucca's Training API on a loopback port of its own.
 
-    It knows a realized training for every id up to 1,000,000 that is not ``missing``; id
-    235 is the example of Lucca's documentation.
+    ``async with`` runs it in the event loop that is running; ``with`` in a thread and a loop of
+    its own, for synchronous code and for code that has a loop of its own. Everything but
+    entering and leaving may be used from any thread.
+
+    It knows the realized trainings with the ids 1 to ``size`` that are not ``missing``; id 235
+    is the example of Lucca's documentation. Beside them it has a catalogue and some training
+    demands, and what it is given. Unlike Lucca it refuses parameters that it doesn't know. Of
+    ``sessionEndOnBefore`` and ``sessionEndOnAfter`` the day itself is excluded.
 
     Args:
         api_key: The key it accepts.
         rate_limit: Its budget, strict, over arrivals; None for none.
-        missing: Ids to answer with 404.
+        missing: Generated ids to answer with 404; it must not change later (see ``remove``).
         uplink: Gives the seconds that a request travels before it arrives.
         downlink: Gives the seconds until its answer is sent.
         port: Where to listen; 0 lets the system choose.
+        size: How many realized trainings are generated.
+        trainings: Realized trainings beside the generated ones, as for ``put``.
+        catalogue: Courses beside the generated ones.
+        demands: Training demands beside the generated ones.
 
     Attributes:
         arrivals: Every request in order of arrival.
+
+    Raises:
+        TypeError: A given record is none.
+        ValueError: It has no id, or ``size`` is out of range.
     """
 
     def __init__(
@@ -69,12 +88,17 @@ class Sandbox:
         uplink: Callable[[], float] | None = None,
         downlink: Callable[[], float] | None = None,
         port: int = 0,
+        size: int = HIGHEST_ID,
+        trainings: Iterable[Record] = (),
+        catalogue: Iterable[Record] = (),
+        demands: Iterable[Record] = (),
     ) -> None:
+        if not 0 <= size <= MAX_ID:
+            raise ValueError(f"size must be from 0 to {MAX_ID}, not {size}")
         self.api_key = api_key
         self.arrivals: list[Arrival] = []
         self._rate_limit = rate_limit
         self._window = None if rate_limit is None else SlidingWindow(rate_limit)
-        self._missing = missing
         self._uplink = uplink
         self._downlink = downlink
         self._port = port
@@ -82,12 +106,21 @@ class Sandbox:
         self._faults_by_id: defaultdict[int, deque[Fault]] = defaultdict(deque)
         self._standing_faults: dict[int, Fault] = {}
         self._runner: web.AppRunner | None = None
+        self._thread: LoopThread | None = None
+        self._entered = False
+        self._store = Store(size, missing)
+        for record in trainings:
+            self.put(record)
+        for record in catalogue:
+            self.put(record, kind="training")
+        for record in demands:
+            self.put(record, kind="training demand")
 
     @property
     def url(self) -> str:
         """Where it listens, to be given to the client as ``host``."""
         if self._runner is None:
-            raise RuntimeError("the sandbox is not running: enter it with 'async with'")
+            raise RuntimeError("the sandbox is not running: enter it with 'with' or 'async with'")
         host, port = self._runner.addresses[0][:2]
         return f"http://{host}:{port}"
 
@@ -110,9 +143,81 @@ class Sandbox:
             raise RuntimeError("this sandbox has no rate limit")
         return busiest_window([arrival.at for arrival in self.arrivals], self._rate_limit.period)
 
+    def put(self, record: Record, *, id: int | None = None, kind: Kind | None = None) -> None:
+        """Add a record, or replace the one with its id.
+
+        Args:
+            record: A model, or an object as in Lucca's JSON, which is kept as it is: it may be
+                wrong. Decimals in it are written exactly.
+            id: Where it is found, if not by the id in it.
+            kind: What an object is: ``"realized training"`` (the default), ``"training"``
+                (of the catalogue) or ``"training demand"``. Models tell themselves.
+
+        Raises:
+            TypeError: It is no record, or holds what JSON can't tell.
+            ValueError: It has no id to be found by, or is of another kind.
+        """
+        self._store.put(record, id=id, kind=kind)
+
+    def remove(self, id: int, *, kind: Kind = "realized training") -> None:
+        """Remove a record, generated or given.
+
+        Raises:
+            LookupError: There is none.
+        """
+        self._store.remove(id, kind)
+
+    def answer(self, path: str, json: object, *, status: int = 200) -> None:
+        """Answer requests for a path, by any method, with this; also where it has an answer.
+
+        Args:
+            path: The path, without a query: whatever the query, the answer is the same.
+            json: A JSON value; Decimals in it are written exactly.
+            status: The status.
+
+        Raises:
+            TypeError: It holds what JSON can't tell.
+            ValueError: It is no such path.
+        """
+        self._store.answer(path, json, status)
+
+    def __enter__(self) -> Self:
+        with self._entering():
+            thread = LoopThread(self._start, self._stop)
+            thread.start()
+            self._thread = thread
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        thread, self._thread = self._thread, None
+        self._entered = False
+        if thread is not None:
+            thread.stop()
+
     async def __aenter__(self) -> Self:
-        app = web.Application(middlewares=[_problems])
-        app.router.add_get(_PATH, self._handle)
+        with self._entering():
+            await self._start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._entered = False
+        await self._stop()
+
+    @contextmanager
+    def _entering(self) -> Generator[None, None, None]:
+        if self._entered:
+            raise RuntimeError("the sandbox is running already: leave it before it is entered anew")
+        self._entered = True
+        try:
+            yield
+        except BaseException:
+            self._entered = False
+            raise
+
+    async def _start(self) -> None:
+        app = web.Application()
+        # One handler for all, so that nothing is asked outside of the budget and the log.
+        app.router.add_route("*", "/{path:.*}", self._handle)
         # Requests still being answered at the end are abandoned, not waited for.
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
         await runner.setup()
@@ -122,9 +227,8 @@ class Sandbox:
             await runner.cleanup()
             raise
         self._runner = runner
-        return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def _stop(self) -> None:
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
@@ -132,9 +236,16 @@ class Sandbox:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         if self._uplink is not None:
             await asyncio.sleep(self._uplink())
-        arrival = Arrival(asyncio.get_running_loop().time(), request.match_info["id"])
+        arrival = Arrival(
+            asyncio.get_running_loop().time(),
+            id_in(self._store, request.path) or "",
+            path=request.path,
+            query=request.rel_url.raw_query_string,
+        )
         self.arrivals.append(arrival)
-        answer: web.StreamResponse = self._refusal(request, arrival) or self._answer(arrival.id)
+        answer: web.StreamResponse | None = self._refusal(request, arrival)
+        if answer is None:
+            answer = await normal_answer(self._store, request)
         fault = self._next_fault(arrival.id) if answer.status != 429 else None
         if self._downlink is not None:
             await asyncio.sleep(self._downlink())
@@ -159,35 +270,10 @@ class Sandbox:
             return problem(401, "The API key is unknown.")
         return None
 
-    def _answer(self, text: str) -> web.Response:
-        number = _number(text)
-        if not 1 <= number <= MAX_ID:
-            return problem(400, "The request is invalid.", errors={"id": [f"'{text}' is no id."]})
-        if number > HIGHEST_ID or number in self._missing:
-            return problem(404, f"There is no realized training {number}.")
-        return web.Response(
-            text=json.dumps(realized_training(number), ensure_ascii=False),
-            content_type="application/json",
-        )
-
     def _next_fault(self, text: str) -> Fault | None:
-        number = _number(text)
+        number = number_in(text)
         if queue := self._faults_by_id.get(number):
             return queue.popleft()
         if number in self._standing_faults:
             return self._standing_faults[number]
         return self._faults.popleft() if self._faults else None
-
-
-@web.middleware
-async def _problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """An unknown path or method is answered with Problem Details too."""
-    try:
-        return await handler(request)
-    except web.HTTPException as error:
-        return problem(error.status, f"{request.method} {request.path}: {error.reason}.")
-
-
-def _number(text: str) -> int:
-    """The number that a path segment spells, 0 if none of at most ten digits."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 10 else 0
