@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import Collection
 
@@ -16,6 +17,11 @@ from .raw_server import Request
 IDS = 60
 # What answers 503, cuts its answers off, or drops all connections and each one that comes.
 KINDS = ["503", "cut", "dropped"]
+
+
+@pytest.fixture(autouse=True)
+def always_the_same_jitter() -> None:
+    random.seed(235)
 
 
 class Poisoned(Host):

@@ -141,7 +141,8 @@ class Blame:
         # A copy, without the traceback, which would keep all its frames alive.
         self._close(call, admission, copy.copy(call.met), target, sent_at)
         call.gate.check(call.place)
-        if owner.waits_for_outages and self._health.is_hopeless:
+        is_strange = self._health.witness is None and owner.speaks_for_many
+        if owner.waits_for_outages and (is_strange or self._health.is_hopeless):
             owner.watch(silence.since, _LONGEST_INTRODUCTION, self._introduction(call))
         if not is_own:
             return False

@@ -114,8 +114,9 @@ class PlannedRun(BulkRun):
         caller = self._endpoint.caller
         failure: RequestError | None = None
         async with self._alone(deliver) as pending:
-            if self._plan == "auto" and len(pending) <= FEWEST_TO_PLAN:
+            if not pending or (self._plan == "auto" and len(pending) <= FEWEST_TO_PLAN):
                 return
+            self.speaks_for_many = len(pending) > FEWEST_TO_PLAN
             try:
                 first = await self._opened(pager, len(pending), caller.with_attempts(1))
                 await self._read_list(deliver, pending, pager, first)
