@@ -132,6 +132,11 @@ class ListRun(StoppableRun):
         super().__init__(caller.patience)
         self._caller = caller
 
+    def now(self) -> float:
+        """The time, in seconds, by the clock that it goes by while it is under way."""
+        assert self._gate is not None
+        return self._gate.now()
+
     @contextmanager
     def under_way(self) -> Generator["ListRun", None, None]:
         """While the block lasts, closing the client ends it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Iterable, Mapping
 from datetime import date, timedelta
 from typing import Any, SupportsIndex
 
@@ -11,12 +11,14 @@ from .._bulk import BulkResult, BulkRun, OnOutcome, OnProgress, OutcomeStream, c
 from .._http.answers import Reply
 from .._http.call import Caller
 from .._lists import (
+    Change,
     Endpoint,
     Filter,
     OnError,
     Plan,
     PlannedRun,
     RecordList,
+    changes,
     check_plan,
     count,
     equals,
@@ -170,6 +172,37 @@ class RealizedTrainings:
         days = min(overlap_days, (since - date.min).days)
         ended_from = since - timedelta(days=days)
         return self.list(ended_from=ended_from, page_size=page_size, on_error=on_error)
+
+    def sync(
+        self, known: Mapping[int, str], *, page_size: int = 100, on_error: OnError = "raise"
+    ) -> AsyncGenerator[Change, None]:
+        """What has become of all records since they were last seen.
+
+        The whole list is read (``count / 100`` requests) and compared with what is known; a known
+        id that it does not show is asked for by itself. Memory grows with ``known`` alone. Gives
+        :class:`~lucca_training_async.Added`, :class:`~lucca_training_async.Changed`,
+        :class:`~lucca_training_async.Removed` (after a 404 for the id only), and
+        :class:`~lucca_training_async.Failed` for a known id that could not be asked for.
+
+        Args:
+            known: The ``fingerprint`` of each record by its id, as you keep it. You may bring it
+                up to date while you read the changes.
+            page_size: As for :meth:`list`.
+            on_error: As for :meth:`list`. An item of a known id that is no realized training is
+                asked for by itself, besides.
+
+        Raises:
+            TypeError: ``known`` is no mapping.
+            InvalidIdError: A key of it is no id.
+            LuccaError: The list could not be read to its end, as for :meth:`list`; nothing
+                is taken for removed then.
+        """
+        if not isinstance(known, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"known must be a mapping of ids, not {type(known).__name__}")
+        for each in known:
+            check_id(each)
+        listed = self.list(page_size=page_size, on_error=on_error)
+        return changes(known, listed, lambda ids: self._run(ids, "each", None))
 
     async def get_many(
         self,
