@@ -30,6 +30,7 @@ FLOORS = [
 # Beside the house: what they import of it, besides themselves.
 ANNEXES = {
     "sandbox": {"settings", "models"},
+    "_standalone": {"LuccaTrainingClient", "RetryPolicy", "sandbox"},
     "__init__": {
         *("_budget", "_bulk", "_lists", "client", "errors", "models", "resources", "settings"),
         "_version",

@@ -66,6 +66,8 @@ class Sandbox:
         uplink: Gives the seconds that a request travels before it arrives.
         downlink: Gives the seconds until its answer is sent.
         port: Where to listen; 0 lets the system choose.
+        keep_alive: Whether a connection stays open after an answer. One that does not can't
+            outlive the event loop of a client that nobody closes.
         size: How many realized trainings are generated.
         trainings: Realized trainings beside the generated ones, as for ``put``.
         catalogue: Courses beside the generated ones.
@@ -88,6 +90,7 @@ class Sandbox:
         uplink: Callable[[], float] | None = None,
         downlink: Callable[[], float] | None = None,
         port: int = 0,
+        keep_alive: bool = True,
         size: int = HIGHEST_ID,
         trainings: Iterable[Record] = (),
         catalogue: Iterable[Record] = (),
@@ -102,6 +105,7 @@ class Sandbox:
         self._uplink = uplink
         self._downlink = downlink
         self._port = port
+        self._keep_alive = keep_alive
         self._faults: deque[Fault] = deque()
         self._faults_by_id: defaultdict[int, deque[Fault]] = defaultdict(deque)
         self._standing_faults: dict[int, Fault] = {}
@@ -256,6 +260,8 @@ class Sandbox:
             if request.transport is None or request.transport.is_closing():
                 return answer
         arrival.status = answer.status
+        if not self._keep_alive:
+            answer.force_close()
         return answer
 
     def _refusal(self, request: web.Request, arrival: Arrival) -> web.Response | None:

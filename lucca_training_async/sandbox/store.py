@@ -7,16 +7,20 @@ from typing import Any, cast
 
 import attrs
 
-from ..models import MAX_ID, RealizedTraining, unstructure
+from ..models import MAX_ID, RealizedTraining, Training, TrainingDemand, unstructure
 from .lists import Kind, List, served
 from .question import at
 from .records import Records
 from .render import render
 
-Record = RealizedTraining | Mapping[str, Any]
+Record = RealizedTraining | Training | TrainingDemand | Mapping[str, Any]
 """A record that can be given: a model, or an object as in Lucca's JSON."""
 
-_KIND_OF: dict[type, Kind] = {RealizedTraining: "realized training"}
+_KIND_OF: dict[type, Kind] = {
+    RealizedTraining: "realized training",
+    Training: "training",
+    TrainingDemand: "training demand",
+}
 
 
 @attrs.frozen

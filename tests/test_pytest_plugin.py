@@ -1,0 +1,180 @@
+"""The pytest plugin, in runs of its own: what it costs who doesn't use it, and who does."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import textwrap
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODULE = "_lucca_training_async_pytest.py"
+
+NOTHING_OF_OURS = """
+import sys
+
+def test_nothing_heavy_is_there(pytestconfig):
+    assert "_lucca_training_async_pytest" in sys.modules
+    assert "aiohttp" not in sys.modules
+    assert "lucca_training_async" not in sys.modules
+"""
+SYNCHRONOUS = """
+import json
+import urllib.request
+
+def test_the_sandbox(lucca_sandbox):
+    request = urllib.request.Request(
+        lucca_sandbox.url + "/talent-training/api/v2/realized-trainings/7",
+        headers={"Authorization": f"lucca application={lucca_sandbox.api_key}"},
+    )
+    with urllib.request.urlopen(request) as answer:
+        assert json.load(answer)["id"] == 7
+    assert [arrival.id for arrival in lucca_sandbox.arrivals] == ["7"]
+"""
+A_LOOP_OF_ITS_OWN = """
+import asyncio
+
+def test_the_client(lucca_client):
+    async def main():
+        return (await lucca_client.realized_trainings.get(235)).owner_id
+
+    assert asyncio.run(main()) == 416
+
+def test_a_client_that_is_not_used(lucca_client):
+    assert lucca_client.budget.in_use == 0
+"""
+PYTEST_ASYNCIO = """
+import pytest
+from lucca_training_async import ServerError
+from lucca_training_async.sandbox import Fault
+
+@pytest.mark.asyncio
+async def test_the_client(lucca_client, lucca_sandbox):
+    lucca_sandbox.inject(Fault.internal_error(), Fault.internal_error(), id=7)
+    assert (await lucca_client.realized_trainings.get(7)).id == 7
+    assert [arrival.status for arrival in lucca_sandbox.arrivals] == [500, 500, 200]
+
+@pytest.mark.asyncio
+async def test_the_attempts_have_an_end(lucca_client, lucca_sandbox):
+    lucca_sandbox.inject_always(Fault.internal_error(), id=7)
+    with pytest.raises(ServerError) as caught:
+        await lucca_client.realized_trainings.get(7)
+    assert caught.value.attempts == lucca_client.settings.retry.max_attempts
+
+@pytest.mark.asyncio
+async def test_a_client_that_the_test_has_closed(lucca_client):
+    async with lucca_client:
+        await lucca_client.realized_trainings.get(7)
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_in_a_loop_that_lives_on(lucca_client):
+    await lucca_client.realized_trainings.get(7)
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_in_the_same_loop(lucca_client):
+    await lucca_client.realized_trainings.get(7)
+"""
+ANYIO = """
+import pytest
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+@pytest.mark.anyio
+async def test_the_client(lucca_client):
+    assert (await lucca_client.realized_trainings.get(7)).id == 7
+"""
+FASTAPI = """
+from contextlib import asynccontextmanager
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from lucca_training_async import LuccaTrainingClient
+from lucca_training_async.sandbox import Sandbox
+
+@asynccontextmanager
+async def lifespan(app):
+    async with LuccaTrainingClient.from_env() as app.state.lucca:
+        yield
+
+app = FastAPI(lifespan=lifespan)
+
+@app.get("/{id}")
+async def hours(id: int):
+    return str((await app.state.lucca.realized_trainings.get(id)).duration_in_hours)
+
+def test_a_backend(monkeypatch):
+    with Sandbox(rate_limit=None) as sandbox:
+        monkeypatch.setenv("LUCCA_HOST", sandbox.url)
+        monkeypatch.setenv("LUCCA_API_KEY", sandbox.api_key)
+        with TestClient(app) as web:
+            assert web.get("/235").json() == "14"
+
+@pytest.fixture
+def web(lucca_client):
+    backend = FastAPI()
+
+    @backend.get("/{id}")
+    async def hours(id: int):
+        return str((await lucca_client.realized_trainings.get(id)).duration_in_hours)
+
+    with TestClient(backend) as web:
+        yield web
+
+def test_a_backend_with_the_fixtures(web):
+    assert web.get("/235").json() == "14"
+"""
+
+
+def run_pytest(folder: Path, test: str, *options: str, python: str = sys.executable) -> None:
+    """A run in a process of its own, with warnings as errors, in which all must pass."""
+    (folder / "test_theirs.py").write_text(textwrap.dedent(test))
+    settings = "filterwarnings = error\nasyncio_default_fixture_loop_scope = function\n"
+    (folder / "pytest.ini").write_text(f"[pytest]\n{settings}")
+    done = subprocess.run(
+        [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout
+
+
+def test_a_run_that_does_not_use_it_imports_nothing_heavy(tmp_path: Path) -> None:
+    run_pytest(tmp_path, NOTHING_OF_OURS)
+
+
+@pytest.mark.parametrize(
+    "test",
+    [SYNCHRONOUS, A_LOOP_OF_ITS_OWN, PYTEST_ASYNCIO, ANYIO, FASTAPI],
+    ids=["sync", "asyncio.run", "pytest-asyncio", "anyio", "FastAPI"],
+)
+def test_the_fixtures(test: str, tmp_path: Path) -> None:
+    run_pytest(tmp_path, test)
+
+
+def test_pytest_asyncio_in_auto_mode(tmp_path: Path) -> None:
+    run_pytest(tmp_path, PYTEST_ASYNCIO, "--asyncio-mode=auto")
+
+
+def test_pytest_shows_the_fixtures(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--fixtures", "-q"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert "lucca_sandbox" in done.stdout
+    assert "lucca_client" in done.stdout
