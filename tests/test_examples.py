@@ -44,7 +44,7 @@ EXAMPLES = Sybil(
 @contextmanager
 def sandbox_in_a_thread() -> Generator[Sandbox, None, None]:
     """The examples call asyncio.run themselves, so the sandbox needs a loop elsewhere."""
-    sandbox = Sandbox(rate_limit=None)
+    sandbox = Sandbox(rate_limit=None, size=1_200)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
