@@ -119,6 +119,7 @@ class TestArguments:
             ("sandbox --limit 5 --no-limit", "not allowed with"),
             ("sandbox --port 99999", "--port: must be a whole number from 0 to 65535"),
             ("sandbox --port http", "--port: must be a whole number"),
+            ("sandbox --size -1", "--size: must be a whole number from 0 to"),
             ("sandbox --period 0", "--period: must be a number"),
             ("sandbox --period nan", "--period: must be a number"),
             ("sandbox --api-key 'a b'", "--api-key: the API key holds a space"),
@@ -257,7 +258,8 @@ class TestSandbox:
         ("command", "ending"), [(CLI, signal.SIGINT), (CLI_WITHOUT_RICH, signal.SIGTERM)]
     )
     def test_serves_until_told_to_stop(self, command: list[str], ending: signal.Signals) -> None:
-        with python(*command, "sandbox", "--api-key", "other-api-key", "--no-limit") as process:
+        options = ["--api-key", "other-api-key", "--no-limit", "--size", "300"]
+        with python(*command, "sandbox", *options) as process:
             printed = lines_until(process, "export LUCCA_API_KEY=")
             url = next(line.split()[1] for line in printed if line.startswith("url "))
             request = urllib.request.Request(
@@ -266,6 +268,9 @@ class TestSandbox:
             )
             with urllib.request.urlopen(request, timeout=SECONDS) as response:
                 assert json.load(response)["id"] == 235
+            request.full_url = request.full_url.replace("/235", "?limit=0&fields.root=count")
+            with urllib.request.urlopen(request, timeout=SECONDS) as response:
+                assert json.load(response)["count"] == 300
             process.send_signal(ending)
             out, err = process.communicate(timeout=SECONDS)
         assert (process.returncode, out.strip(), err) == (0, "", "")

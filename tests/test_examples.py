@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
-import threading
-from collections.abc import Generator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -41,29 +38,10 @@ EXAMPLES = Sybil(
 )
 
 
-@contextmanager
-def sandbox_in_a_thread() -> Generator[Sandbox, None, None]:
-    """The examples call asyncio.run themselves, so the sandbox needs a loop elsewhere."""
-    sandbox = Sandbox(rate_limit=None, size=1_200)
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        asyncio.run_coroutine_threadsafe(sandbox.__aenter__(), loop).result(10)
-        try:
-            yield sandbox
-        finally:
-            leave = sandbox.__aexit__()
-            asyncio.run_coroutine_threadsafe(leave, loop).result(10)
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
-        loop.close()
-
-
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_examples(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with sandbox_in_a_thread() as sandbox:
+    # The examples call asyncio.run themselves, so the sandbox needs a loop elsewhere.
+    with Sandbox(rate_limit=None, size=1_200) as sandbox:
         monkeypatch.setenv("LUCCA_HOST", sandbox.url)
         monkeypatch.setenv("LUCCA_API_KEY", sandbox.api_key)
         for example in EXAMPLES.parse(path).examples():

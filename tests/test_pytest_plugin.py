@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import subprocess
 import sys
-import textwrap
-import venv
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -131,16 +130,38 @@ def web(lucca_client):
 def test_a_backend_with_the_fixtures(web):
     assert web.get("/235").json() == "14"
 """
+WHERE_FROM = """
+import sys
+
+async def ask(client):
+    return (await client.realized_trainings.get(235)).id
+
+def test_it_comes_from_there(lucca_client):
+    import asyncio
+    assert asyncio.run(ask(lucca_client)) == 235
+    for name in ("_lucca_training_async_pytest", "lucca_training_async"):
+        assert sys.modules[name].__file__.startswith({installed!r})
+"""
 
 
-def run_pytest(folder: Path, test: str, *options: str, python: str = sys.executable) -> None:
+def run_pytest(folder: Path, test: str, *options: str, path: Path | None = None) -> None:
     """A run in a process of its own, with warnings as errors, in which all must pass."""
-    (folder / "test_theirs.py").write_text(textwrap.dedent(test))
+    (folder / "test_theirs.py").write_text(test)
     settings = "filterwarnings = error\nasyncio_default_fixture_loop_scope = function\n"
     (folder / "pytest.ini").write_text(f"[pytest]\n{settings}")
     done = subprocess.run(
-        [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            *options,
+            "test_theirs.py",
+        ],
         cwd=folder,
+        env=os.environ if path is None else os.environ | {"PYTHONPATH": str(path)},
         capture_output=True,
         text=True,
         timeout=100,
@@ -178,3 +199,28 @@ def test_pytest_shows_the_fixtures(tmp_path: Path) -> None:
     )
     assert "lucca_sandbox" in done.stdout
     assert "lucca_client" in done.stdout
+
+
+def build(source: Path, to: Path, target: str) -> Path:
+    """What hatchling makes of a source tree."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(to)]
+    subprocess.run(command, cwd=source, check=True, timeout=100, capture_output=True)
+    (built,) = to.iterdir()
+    return built
+
+
+@pytest.mark.parametrize("by_way_of_an_sdist", [False, True], ids=["wheel", "sdist to wheel"])
+def test_a_built_wheel_has_it_once_and_works(by_way_of_an_sdist: bool, tmp_path: Path) -> None:
+    source = ROOT
+    if by_way_of_an_sdist:
+        with tarfile.open(build(ROOT, tmp_path / "sdist", "sdist")) as archive:
+            archive.extractall(tmp_path / "unpacked", filter="data")
+        (source,) = (tmp_path / "unpacked").iterdir()
+    installed = tmp_path / "installed"
+    with zipfile.ZipFile(build(source, tmp_path / "wheel", "wheel")) as wheel:
+        names = wheel.namelist()
+        assert [name for name in names if "_lucca_training_async_pytest" in name] == [MODULE]
+        wheel.extractall(installed)
+    # It comes before the package that these tests have installed.
+    run_pytest(tmp_path, WHERE_FROM.format(installed=str(installed)), path=installed)
+    run_pytest(tmp_path, NOTHING_OF_OURS, path=installed)

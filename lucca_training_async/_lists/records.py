@@ -76,7 +76,7 @@ class RecordList(Generic[R]):
                     else:
                         yield item
 
-    async def pages(self, start: str | None = None) -> AsyncGenerator[Page[R], None]:
+    async def pages(self, start: str | None = None) -> "AsyncGenerator[Page[R], None]":
         """The records by the page.
 
         Args:

@@ -63,7 +63,7 @@ Change = Added | Changed | Removed | Failed
 
 async def changes(
     known: Mapping[int, str],
-    listed: RecordList[RealizedTraining],
+    listed: "RecordList[RealizedTraining]",
     by_id: Callable[[list[int]], BulkRun],
 ) -> AsyncGenerator[Change, None]:
     """The differences between what is known and what there is.

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 
 from .. import __version__
 from ..errors import ConfigurationError
+from ..models import MAX_ID
+from ..sandbox.server import HIGHEST_ID
 from ..settings import ApiKey, RateLimit
 from . import demo, sandbox
 from .scenario import FEWEST_IDS, MOST_IDS
@@ -66,13 +68,20 @@ def _add_sandbox_options(parser: argparse.ArgumentParser) -> None:
         metavar="K",
         help="the key to accept (default: %(default)s)",
     )
+    parser.add_argument(
+        "--size",
+        type=_number(int, 0, MAX_ID),
+        default=HIGHEST_ID,
+        metavar="N",
+        help="how many realized trainings there are (default: %(default)s)",
+    )
     _add_budget(parser, RateLimit(), optional=True)
     parser.set_defaults(run=_run_sandbox)
 
 
 def _run_sandbox(args: argparse.Namespace) -> int:
     limit = None if args.limit is None else RateLimit(args.limit, args.period)
-    return sandbox.run(port=args.port, api_key=args.api_key, limit=limit)
+    return sandbox.run(port=args.port, api_key=args.api_key, limit=limit, size=args.size)
 
 
 def _add_demo_options(parser: argparse.ArgumentParser) -> None:

@@ -16,9 +16,9 @@ from ..settings import RateLimit
 _EXAMPLE = f"/talent-training/api/v2/realized-trainings/{DOCUMENTED_ID}"
 
 
-def run(*, port: int, api_key: str, limit: RateLimit | None) -> int:
+def run(*, port: int, api_key: str, limit: RateLimit | None, size: int) -> int:
     """Serve until SIGINT or SIGTERM; the exit code."""
-    sandbox = Sandbox(port=port, api_key=api_key, rate_limit=limit)
+    sandbox = Sandbox(port=port, api_key=api_key, rate_limit=limit, size=size)
     # Ctrl-C is how this command ends, even where it comes before (or, on Windows, without)
     # the handlers below.
     with contextlib.suppress(KeyboardInterrupt):

@@ -8,7 +8,7 @@ import math
 from collections import defaultdict, deque
 from collections.abc import Callable, Container, Generator, Iterable
 from contextlib import contextmanager
-from typing import Self
+from typing import Any, Self
 
 import attrs
 from aiohttp import web
@@ -23,6 +23,7 @@ from .thread import LoopThread
 from .window import SlidingWindow, busiest_window
 
 HIGHEST_ID = 1_000_000
+_LONGEST_GOODBYE = 1.0
 
 
 @attrs.define
@@ -112,6 +113,7 @@ class Sandbox:
         self._runner: web.AppRunner | None = None
         self._thread: LoopThread | None = None
         self._entered = False
+        self._answering: set[asyncio.Task[Any]] = set()
         self._store = Store(size, missing)
         for record in trainings:
             self.put(record)
@@ -222,8 +224,8 @@ class Sandbox:
         app = web.Application()
         # One handler for all, so that nothing is asked outside of the budget and the log.
         app.router.add_route("*", "/{path:.*}", self._handle)
-        # Requests still being answered at the end are abandoned, not waited for.
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+        # To aiohttp, no time at all is all the time in the world.
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LONGEST_GOODBYE)
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", self._port).start()
@@ -234,10 +236,24 @@ class Sandbox:
 
     async def _stop(self) -> None:
         runner, self._runner = self._runner, None
-        if runner is not None:
-            await runner.cleanup()
+        if runner is None:
+            return
+        # Requests still being answered at the end are abandoned, not waited for. aiohttp does not
+        # know those any more whose client has gone.
+        for task in self._answering:
+            task.cancel()
+        if self._answering:
+            await asyncio.wait(self._answering)
+        await runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        task = asyncio.current_task()
+        assert task is not None
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+        return await self._respond(request)
+
+    async def _respond(self, request: web.Request) -> web.StreamResponse:
         if self._uplink is not None:
             await asyncio.sleep(self._uplink())
         arrival = Arrival(
