@@ -226,7 +226,9 @@ class OtherLucca:
         return text
 
     def _place(self, asked: Asked, key: str, size: int) -> int:
-        texts = asked.values.get("page", ["1"])
+        texts = asked.values.get("page")
+        if texts is None:
+            return 0
         if len(texts) != 1:
             raise RefusedError(400, "page")
         text = texts[0]

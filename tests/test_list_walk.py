@@ -131,6 +131,11 @@ def test_one_taken_up_later_is_not_compared_with_the_count(end: P) -> None:
     assert walked([P(10, "~b", 100), end], start="~a") == (["~a", "~b"], None)
 
 
+def test_one_taken_up_later_by_its_index_goes_on_for_as_long_as_there_is_something() -> None:
+    pages = [P(4, count=12, names_next=False)] * 2 + [P(0, count=12, names_next=False)]
+    assert walked(pages, start="2") == (["2", "3", "4"], None)
+
+
 def test_one_taken_up_later_does_not_come_back_to_its_start() -> None:
     assert walked([P(10, "~b"), P(10, "~a")], start="~a")[1] not in (None, "goes on")
 

@@ -90,8 +90,8 @@ class Walk:
         """Whether a page without the member may be followed by another."""
         if items >= self._limit or self._is_short:
             return True
-        # Neither member was ever told: then the pages may be smaller than they were asked to be.
-        return self._fewest is None and not self._has_named_next and news > 0
+        # Nothing tells how long it is, and the pages may be smaller than they were asked to be.
+        return not self._is_counted and not self._has_named_next and news > 0
 
     def _problem_of_end(self, cursor: str | None) -> str | None:
         if self._is_short:
