@@ -143,6 +143,7 @@ class Caller:
     async def _attempt(self, call: Call[T]) -> T:
         """Send requests, each as soon as that is allowed, until one brings the value."""
         owner = call.place.owner
+        fatal = owner.fatal if self._fatal is None else self._fatal
         while True:
             call.settle_doubt()
             if call.doubt is not None and self._link.health.witness is None:
@@ -157,7 +158,7 @@ class Caller:
                 target, sent_at = self._blame.target(call), call.gate.now()
                 try:
                     value = await self._exchange(call, target, admission, sent_at)
-                except owner.fatal if self._fatal is None else self._fatal as error:
+                except fatal as error:
                     call.gate.abandon(owner, error)
                     raise
                 except RequestError as error:
