@@ -98,6 +98,7 @@ class PlannedRun(BulkRun):
         self._stats = PlanStats()
         self._count: int | None = None
         self._received = 0
+        self._has_more = True
 
     async def prepare(self, deliver: Deliver) -> None:
         """The first worker reads the list; the others wait for what it leaves."""
@@ -107,30 +108,32 @@ class PlannedRun(BulkRun):
         try:
             await self._list_first(deliver)
         except LuccaError as error:
-            logger.info("plan each for what is left: the list is no use: %s", error)
+            if self.stopped is None:  # which has been told, and leaves nothing to be planned
+                logger.info("plan each for what is left: the list is no use: %s", error)
 
     async def _list_first(self, deliver: Deliver) -> None:
         pager = Pager(self._endpoint, (), owner=self)
-        caller = self._endpoint.caller
-        failure: RequestError | None = None
+        attempts = self._endpoint.caller.max_attempts - 1
         async with self._alone(deliver) as pending:
             if not pending or (self._plan == "auto" and len(pending) <= FEWEST_TO_PLAN):
                 return
             self.speaks_for_many = len(pending) > FEWEST_TO_PLAN
             try:
-                first = await self._opened(pager, len(pending), caller.with_attempts(1))
-                await self._read_list(deliver, pending, pager, first)
+                first = await self._opened(pager, len(pending), self._way_to_list(1))
             except RequestError as error:
-                failure = error
-        attempts = caller.max_attempts - 1
-        if failure is None:
-            return
-        if self._stats.pages or not failure.transient or not attempts or self.stopped:
-            raise failure
+                if not error.transient or not attempts or self.stopped:
+                    raise
+            else:
+                await self._read_list(deliver, pending, pager, first)
+                return
         # That may be the host's fault or the list's. The other workers find out, by their ids.
-        first = await self._opened(pager, len(pending), caller.with_attempts(attempts))
+        first = await self._opened(pager, len(pending), self._way_to_list(attempts))
         async with self._alone(deliver) as pending:
             await self._read_list(deliver, pending, pager, first)
+
+    def _way_to_list(self, attempts: int | None = None) -> Caller:
+        # Refused there, the key may yet read single records: that is for the first of them to tell.
+        return self._endpoint.caller.beside(attempts, fatal=(ClientClosedError, UsageError))
 
     # -- the ids
 
@@ -138,8 +141,6 @@ class PlannedRun(BulkRun):
     async def _alone(self, deliver: Deliver) -> AsyncGenerator[dict[int, TakenId], None]:
         """While the block lasts, no other worker takes an id; what is left it gives back."""
         done = self._reading_list = asyncio.Event()
-        # Refused here, the key may yet read single records: that is for the first of them to tell.
-        self.fatal = (ClientClosedError, UsageError)
         pending: dict[int, TakenId] = {}
         try:
             while (taken := await super().take()) is not None:
@@ -149,7 +150,6 @@ class PlannedRun(BulkRun):
                     pending[taken.id] = taken
             yield pending
         finally:
-            self.fatal = type(self).fatal
             self.source.give_back(pending.values())
             self._reading_list = None
             done.set()
@@ -183,24 +183,30 @@ class PlannedRun(BulkRun):
             logger.info("plan each: Lucca gives no count; %d ids", ids)
             return False
         pages = pages_for(self._count)
-        plan = "list" if pages < ids else "each"
+        # It shows no more ids than it has records.
+        saves = pages < min(self._count, ids)
         told = "plan %s: the list has %d records on %d pages, and %d ids are asked for"
-        logger.info(told, plan, self._count, pages, ids)
-        return pages < ids
+        logger.info(told, "list" if saves else "each", self._count, pages, ids)
+        return saves
 
     def _goes_on(self, ids: int) -> bool:
         """Whether the next page is worth a request."""
         if not ids:
             return False
-        if self._plan == "list" or not self._stats.pages or self._count is None:
+        read = self._stats.pages
+        if self._plan == "list" or not read or self._count is None or not self._has_more:
             return True
         left = self._count - self._received
-        if left < -MOST_ITEMS:
+        if left <= 0:
             logger.info("plan each for what is left: the list is longer than its count")
             return False
         # The pages may be smaller than asked for.
-        per_page = max(1, self._received // self._stats.pages)
-        return pages_for(max(left, 1), per_page) <= ids
+        pages = pages_for(left, max(1, self._received // read))
+        if pages < min(left, ids):
+            return True
+        told = "plan each for what is left: %d pages with %d records, and %d ids"
+        logger.info(told, pages, left, ids)
+        return False
 
     # -- the list
 
@@ -214,13 +220,15 @@ class PlannedRun(BulkRun):
         if self._plan == "auto" and not self._is_worth_it(len(pending)):
             return
 
+        way = self._way_to_list()
+
         async def shown() -> list[tuple[TakenId, RealizedTraining]] | None:
             nonlocal first
             # Here, so that nothing is asked for ahead that is not needed any more.
             if first is None:
                 if not self._goes_on(len(pending)):
                     return None
-                sheet = await self._on_its_way(pager.fetch())
+                sheet = await self._on_its_way(pager.fetch(way))
                 self._stats.requests += sheet is not None
             else:
                 sheet, first = first, None
@@ -238,8 +246,11 @@ class PlannedRun(BulkRun):
         found = [(pending.pop(it.id), it) for it in records if it.id in pending]
         self._count = self._count if sheet.count is None else sheet.count
         self._received += sheet.received
+        self._has_more = sheet.next is not None
         self._stats.pages += 1
         self._stats.found += len(found)
+        if records:
+            self.note_answer(None)  # a key that is denied some ids may read others
         return found
 
     async def _on_its_way(self, asked: Awaitable[T]) -> T:

@@ -17,6 +17,7 @@ import aiohttp
 
 from lucca_training_async import LuccaTrainingClient, RateLimit
 
+from .by_list import compare_plans
 from .server import Served, processor, served
 
 CONCURRENCY = 10
@@ -148,6 +149,7 @@ def main() -> None:
     limit = RateLimit(50, 1.0)
     with served(limit) as server:
         asyncio.run(against_the_ideal(server, limit, 500))
+    compare_plans(limit)
 
 
 if __name__ == "__main__":
