@@ -11,6 +11,7 @@ from .._bulk.ids import IdSource, check_ids
 from .._bulk.outcomes import BulkStats, Refused, raise_together
 from ..errors import (
     AuthenticationError,
+    DecodeError,
     InvalidIdError,
     LuccaError,
     NotFoundError,
@@ -146,29 +147,50 @@ class Lookup:
 
     async def _list(self, chunk: list[int]) -> None:
         pager = Pager(self._endpoint, (self._only(chunk),), owner=self._run)
+        nameless: DecodeError | None = None
         while (sheet := await pager.fetch()) is not None:
-            self._take(sheet)
+            nameless = self._take(sheet) or nameless
             if sheet.was_sifted:
                 # The filter is ignored: it is the whole catalogue, which is read once for all.
                 await self._read_catalogue()
                 return
-        self._missing.update(self._left(chunk))
+        left = self._left(chunk)
+        if left and nameless is not None:
+            raise nameless  # one of them, perhaps: by halves it shows which
+        self._missing.update(left)
 
     async def _read_catalogue(self) -> None:
         pager = Pager(self._endpoint, (), owner=self._run)
-        while (sheet := await pager.fetch()) is not None:
-            self._take(sheet)
-        self._missing.update(self._left(list(self._wanted)))
+        nameless: DecodeError | None = None
+        try:
+            while (sheet := await pager.fetch()) is not None:
+                nameless = self._take(sheet) or nameless
+        except LuccaError as error:
+            # There is no half of it to ask for, and any other chunk would read it all again.
+            self._stopped = error.with_traceback(None)
+            raise
+        left = self._left(list(self._wanted))
+        if nameless is None:
+            self._missing.update(left)
+        else:
+            self._failures |= dict.fromkeys(left, nameless)
 
-    def _take(self, sheet: Sifted[Training]) -> None:
+    def _take(self, sheet: Sifted[Training]) -> DecodeError | None:
+        """Take what was asked for; the error of an item that may be it, and has no id to tell."""
         self._pages += 1
+        nameless: DecodeError | None = None
         for item in sheet.items:
-            if item.id is None or item.id not in self._wanted:
-                continue
-            if isinstance(item, Bad):
-                self._failures[item.id] = item.error
-            else:
-                self._found[item.id] = item
+            if item.id is None:
+                assert isinstance(item, Bad)
+                nameless = item.error
+            elif item.id in self._wanted:
+                self._missing.discard(item.id)
+                if not isinstance(item, Bad):
+                    self._failures.pop(item.id, None)
+                    self._found[item.id] = item
+                elif item.id not in self._found:
+                    self._failures[item.id] = item.error
+        return nameless
 
     def _left(self, ids: list[int]) -> list[int]:
         return [it for it in ids if it not in self._found and it not in self._failures]

@@ -3,6 +3,7 @@
 # No ``from __future__ import annotations``: public classes carry the package as their
 # ``__module__``, where names in annotations kept as text could not be looked up.
 
+import operator
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 
@@ -79,8 +80,10 @@ async def changes(
             seen.add(record.id)
             if (change := _compared(record, known)) is not None:
                 yield change
-    # A list made now, since whoever reads us may remove an id as soon as we tell of it.
-    async with OutcomeStream(by_id([each for each in known if seen.add(each)])) as outcomes:
+    # A list made now, since whoever reads us may remove an id as soon as we tell of it. Of plain
+    # integers: numpy's have no room for the set's bits.
+    unseen = [each for each in map(operator.index, known) if seen.add(each)]
+    async with OutcomeStream(by_id(unseen)) as outcomes:
         async for outcome in outcomes:
             match outcome:
                 case Found(_, record):
