@@ -15,7 +15,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     # A type variable is no class.
     ("py:class", r"lucca_training_async\._lists\.\w+\.R"),
-    ("py:.*", r"(aiohttp|asyncio|collections|datetime|decimal|enum|tenacity|typing|yarl)\..*")
+    ("py:.*", r"(aiohttp|asyncio|collections|datetime|decimal|enum|tenacity|typing|yarl)\..*"),
 ]
 
 autodoc_member_order = "bysource"

@@ -36,10 +36,6 @@ async def test_records_given_at_the_beginning() -> None:
         record(5_000_000),
         realized_training(3) | {"id": 2_000, "extra": [1]},
     ]
-        record(7),
-        record(5_000_000),
-        realized_training(3) | {"id": 2_000, "extra": [1]},
-    ]
     async with asked(Sandbox(rate_limit=None, size=1_000, trainings=mine)) as on:
         assert await on.count() == 1_002
         assert (await on.ids())[-3:] == [1_000, 2_000, 5_000_000]
