@@ -14,7 +14,17 @@ from ._bulk import (
     Progress,
     Refused,
 )
-from ._lists import OnError, Page, RecordList
+from ._lists import (
+    Added,
+    Change,
+    Changed,
+    OnError,
+    Page,
+    Plan,
+    RecordList,
+    Removed,
+    TrainingsResult,
+)
 from ._version import __version__
 from .client import LuccaTrainingClient
 from .errors import (
@@ -55,16 +65,19 @@ from .models import (
     TrainingSummary,
     TrainingType,
 )
-from .resources import RawResponse, RealizedTrainings, TrainingDemands, Trainings
+from .resources import Params, RawResponse, RealizedTrainings, TrainingDemands, Trainings
 from .settings import ApiKey, ClientOptions, RateLimit, RetryPolicy, Settings, Timeouts
 
 __all__ = [
+    "Added",
     "ApiKey",
     "AuthenticationError",
     "BadRequestError",
     "Budget",
     "BulkResult",
     "BulkStats",
+    "Change",
+    "Changed",
     "ClientClosedError",
     "ClientOptions",
     "ConfigurationError",
@@ -86,7 +99,9 @@ __all__ = [
     "Outcome",
     "OutcomeStream",
     "Page",
+    "Params",
     "PermissionDeniedError",
+    "Plan",
     "Prioritization",
     "ProblemDetails",
     "Progress",
@@ -98,6 +113,7 @@ __all__ = [
     "Record",
     "RecordList",
     "Refused",
+    "Removed",
     "RequestError",
     "ResponseError",
     "RetryPolicy",
@@ -117,6 +133,7 @@ __all__ = [
     "TrainingSummary",
     "TrainingType",
     "Trainings",
+    "TrainingsResult",
     "UsageError",
     "WrongRecordError",
     "__version__",

@@ -25,40 +25,13 @@ from lucca_training_async import (
 from lucca_training_async.sandbox import Fault
 
 from .outages import Host, Outage, OutageStage, assert_none_is_lost, fetch_all, outage_stage, timed
-from .raw_server import Request
 from .raw_stage import KEY, answer
 from .support import QUICK, stage
 
 MAX_ATTEMPTS = RetryPolicy().max_attempts
 
 
-class Poisoned(Host):
-    """Whoever asks for one of its ids takes it down for a while."""
-
-    def __init__(self, poison: int, seconds: float) -> None:
-        super().__init__()
-        self.poison = poison
-        self.seconds = seconds
-        self.falls = 0
-
-    async def _handle(self, request: Request) -> bool:
-        if request.id == self.poison and self.is_out is None:
-            self.falls += 1
-            self.outages = (Outage("503", self.now, self.seconds),)
-        return await super()._handle(request)
-
-
 # -- what may be the cause of an outage
-
-
-async def test_an_id_that_was_under_way_in_ten_outages_is_taken_for_their_cause() -> None:
-    host = Poisoned(30, 20.0)
-    # Nobody else is under way with it.
-    result = await fetch_all(host, 60, max_concurrency=1)
-    assert result.stopped is None
-    assert sorted(result.items) == [id for id in range(1, 61) if id != 30]
-    assert type(result.failures[30]) is ServerError
-    assert 10 <= host.falls <= 30
 
 
 async def test_an_id_that_was_under_way_in_fewer_outages_is_not() -> None:

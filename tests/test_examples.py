@@ -41,7 +41,7 @@ EXAMPLES = Sybil(
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_examples(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The examples call asyncio.run themselves, so the sandbox needs a loop elsewhere.
-    with Sandbox(rate_limit=None) as sandbox:
+    with Sandbox(rate_limit=None, size=1_200) as sandbox:
         monkeypatch.setenv("LUCCA_HOST", sandbox.url)
         monkeypatch.setenv("LUCCA_API_KEY", sandbox.api_key)
         for example in EXAMPLES.parse(path).examples():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 from typing import Any
@@ -20,7 +21,17 @@ from lucca_training_async import (
     ResponseError,
 )
 
-from .outages import ANSWERS, FORBIDDEN, KINDS, Host, Outage, fetch_all, outage_stage, page
+from .outages import (
+    ANSWERS,
+    FORBIDDEN,
+    KINDS,
+    Host,
+    Outage,
+    fetch_all,
+    outage_stage,
+    page,
+    timed,
+)
 from .raw_stage import KEY, answer
 
 IDS = 10_000
@@ -84,6 +95,24 @@ async def test_a_strange_host_that_asks_to_wait_is_asked_again_after_that() -> N
     assert result.stats.elapsed <= 121 + A_MINUTE
     assert len(host.requests) <= A_FEW_DOZEN
     assert len(result.failures) == IDS
+
+
+@pytest.mark.parametrize("ids", [1, 4, IDS])
+@pytest.mark.parametrize("gets", [3, 5, 12])
+@pytest.mark.parametrize("after", [0.0, 30.0, 70.0])
+@pytest.mark.parametrize("kind", ["503", "refusing", "hanging", "cut"])
+async def test_a_host_that_gets_have_found_dead_before(
+    kind: str, after: float, gets: int, ids: int
+) -> None:
+    """The pauses between the probes of their outage give a run no minute more."""
+    async with outage_stage(Host(Outage(kind))) as on:
+        asking = [asyncio.create_task(timed(on.trainings.get(IDS + n))) for n in range(gets)]
+        await asyncio.sleep(after)
+        result = await on.trainings.get_many(range(1, ids + 1))
+        await asyncio.wait(asking)
+    assert result.stats.elapsed <= A_MINUTE
+    assert list(result.failures) == list(range(1, ids + 1))
+    assert type(result.stopped) is OutageError
 
 
 async def test_a_name_that_nobody_knows() -> None:

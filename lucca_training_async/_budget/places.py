@@ -25,6 +25,7 @@ class Owner:
     Attributes:
         fatal: Errors of one request that end everything this owner does.
         waits_for_outages: Whether an outage may end before it does.
+        speaks_for_many: Whether one request that fails keeps many from being sent.
         ended: Why nothing more is sent for it, or None.
         given_up: Why nothing new is begun for it, or None.
         requests: Requests sent so far.
@@ -34,6 +35,7 @@ class Owner:
 
     fatal: tuple[type[LuccaError], ...] = ()
     waits_for_outages: bool = False
+    speaks_for_many: bool = False
 
     def __init__(self, patience: float = math.inf) -> None:
         self.patience = patience

@@ -215,20 +215,29 @@ class BulkRun(StoppableRun):
     # -- the workers
 
     async def _work(self, deliver: Deliver) -> None:
-        take = self._next if self.source.waits else self.source.next
-        while (taken := await take()) is not None:
-            outcome = await self._outcome(taken)
-            await deliver(taken.position, outcome)
-            self._counts[type(outcome)] += 1
-            if isinstance(outcome, Refused) and self._first_refusal is None:
-                self._first_refusal = outcome.error
-            if self._on_progress is not None:
-                self._tell_progress()
+        await self.prepare(deliver)
+        while (taken := await self.take()) is not None:
+            await self.hand_over(deliver, taken, await self._outcome(taken))
         self._finished += 1
         if self._finished == self.workers:
             self._conclude()
 
-    async def _next(self) -> TakenId | None:
+    async def prepare(self, deliver: Deliver) -> None:
+        """What each worker does before it takes its first id."""
+
+    async def hand_over(self, deliver: Deliver, taken: TakenId, outcome: Outcome) -> None:
+        """Deliver an outcome, and take note of it."""
+        await deliver(taken.position, outcome)
+        self._counts[type(outcome)] += 1
+        if isinstance(outcome, Refused) and self._first_refusal is None:
+            self._first_refusal = outcome.error
+        if self._on_progress is not None:
+            self._tell_progress()
+
+    async def take(self) -> TakenId | None:
+        """The next id, or None when there is none left."""
+        if not self.source.waits:
+            return await self.source.next()
         task = asyncio.current_task()
         assert task is not None
         self._reading.add(task)

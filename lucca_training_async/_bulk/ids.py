@@ -96,9 +96,12 @@ class IdSource:
         self._turn = asyncio.Lock()
         self._seen = IdSet()
         self._seen_refused: set[object] = set()
+        self._given_back: Iterator[TakenId] = iter(())
 
     async def next(self) -> TakenId | None:
         """The next distinct id, or None when there is none left."""
+        if (again := next(self._given_back, None)) is not None:
+            return again
         while not self.exhausted:
             if self.taken % _IDS_PER_TURN == _IDS_PER_TURN - 1:
                 # Duplicates, refused values and ids after a stop await nothing by themselves.
@@ -125,6 +128,10 @@ class IdSource:
                 return taken
             self.duplicates += 1
         return None
+
+    def give_back(self, taken: Iterable[TakenId]) -> None:
+        """Hand these out again, before anything else."""
+        self._given_back = iter(taken)
 
     async def aclose(self) -> None:
         """Close the caller's generator, if it is one: a run that ends early leaves it half read.

@@ -3,7 +3,7 @@
 # No ``from __future__ import annotations``: public classes carry the package as their
 # ``__module__``, where names in annotations kept as text could not be looked up.
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar, Literal
 
@@ -128,6 +128,9 @@ class BulkStats:
             first sign of life.
         lost_to_pauses: Seconds, out of ``elapsed``, during which nothing was sent because Lucca
             had asked to wait.
+        plan: Whether ids were asked for by ``"list"`` first, or ``"each"`` by itself.
+        pages: Pages of the list that were read.
+        requests_saved: How many ids the list brought beyond the requests that it took.
     """
 
     requests: int = 0
@@ -136,6 +139,9 @@ class BulkStats:
     elapsed: float = 0.0
     lost_to_outages: float = 0.0
     lost_to_pauses: float = 0.0
+    plan: Literal["each", "list"] = "each"
+    pages: int = 0
+    requests_saved: int = 0
 
 
 @attrs.frozen
@@ -168,13 +174,8 @@ class BulkResult:
             ExceptionGroup: Of the distinct errors in ``failures``, ``refused`` and
                 ``stopped``.
         """
-        errors = [*self.failures.values(), *(refused.error for refused in self.refused)]
-        told = f"{len(errors)} of {len(self.items) + len(self.missing) + len(errors)} ids failed"
-        if self.stopped is not None:
-            errors.append(self.stopped)
-        if errors:
-            # One 401 can be the error of thousands of ids: it is told once.
-            raise ExceptionGroup(told, list({id(error): error for error in errors}.values()))
+        answered = len(self.items) + len(self.missing)
+        raise_together(answered, self.failures, self.refused, self.stopped)
 
     @classmethod
     def of(
@@ -193,3 +194,23 @@ class BulkResult:
                 case Refused():
                     result.refused.append(outcome)
         return result
+
+
+def raise_together(
+    answered: int,
+    failures: Mapping[int, LuccaError],
+    refused: Sequence[Refused],
+    stopped: LuccaError | None,
+) -> None:
+    """Raise what failed, if anything did, as one.
+
+    Raises:
+        ExceptionGroup: Of the distinct errors.
+    """
+    errors = [*failures.values(), *(value.error for value in refused)]
+    told = f"{len(errors)} of {answered + len(errors)} ids failed"
+    if stopped is not None:
+        errors.append(stopped)
+    if errors:
+        # One 401 can be the error of thousands of ids: it is told once.
+        raise ExceptionGroup(told, list({id(error): error for error in errors}.values()))

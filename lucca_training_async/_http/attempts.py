@@ -12,7 +12,13 @@ from ..errors import RequestError
 from .health import Silence, Target
 
 T = TypeVar("T")
+# One outage may be met by anybody; whoever meets a second, or has so few attempts left, is sent
+# apart from others of its kind.
+_SUSPICIOUS = 2
+_LAST = 2
 _MOST_OUTAGES = 10
+# Even if it was alone in none of them: no call goes on for ever.
+_MOST_IN_ALL = 3 * _MOST_OUTAGES
 
 
 @attrs.define(eq=False)
@@ -33,6 +39,7 @@ class Call(Generic[T]):
         doubt: The silence that must be decided before the call goes on, if there is one.
         used_up_by: When a sign of life ends the doubt so early, the last attempt is blamed on the
             call; infinity if no attempt is left in any case, minus infinity if one is.
+        stood_aside: How often since its last attempt it gave way to another suspect.
         was_kept_back: Whether the last request could not be sent for want of a connection.
         closed: What it won't wait for the end of, and how many seconds that takes.
     """
@@ -48,6 +55,7 @@ class Call(Generic[T]):
     silences: list[Silence | None] = attrs.field(factory=list["Silence | None"])
     doubt: Silence | None = None
     used_up_by: float = -math.inf
+    stood_aside: int = 0
     was_kept_back: bool = False
     closed: tuple[Closure, float] | None = None
 
@@ -78,16 +86,37 @@ class Call(Generic[T]):
     def failures(self) -> int:
         """Those of its attempts that count against it: what falls into an outage does not.
 
-        Unless that happens again and again: then it may be what brings the host down.
+        Unless that happens again and again: then it is what brings the host down.
         """
-        if self.is_suspect:
+        if self.is_culprit:
             return len(self.silences)
         return sum(silence is None or not silence.is_outage for silence in self.silences)
 
     @property
-    def is_suspect(self) -> bool:
-        outages = {id(silence) for silence in self.silences if silence and silence.is_outage}
-        return len(outages) >= _MOST_OUTAGES
+    def outages(self) -> list[Silence]:
+        """Those that it was under way in, each once."""
+        return list(dict.fromkeys(one for one in self.silences if one and one.is_outage))
+
+    def is_suspect(self, most: int) -> bool:
+        """Whether an attempt more, of so many, may be what convicts it.
+
+        Then it is to be the only one of its kind under way, since another may be to blame.
+        """
+        if not self.silences:
+            return False
+        return len(self.outages) >= _SUSPICIOUS or self.failures() >= max(1, most - _LAST)
+
+    @property
+    def is_culprit(self) -> bool:
+        """Whether it has met so many outages that it is taken for their cause.
+
+        Those in which another suspect was under way might be the other's.
+        """
+        if len(self.silences) < _MOST_OUTAGES:
+            return False
+        outages, own = self.outages, {self.target.url}
+        alone = sum(outage.suspects <= own for outage in outages)
+        return alone >= _MOST_OUTAGES or len(outages) >= _MOST_IN_ALL
 
     def settle_doubt(self) -> None:
         """Go on, if it is decided, and an attempt is left.

@@ -18,13 +18,15 @@ from ..settings import RetryPolicy
 from .attempts import Call
 from .health import Health, Silence, Target, is_sign_of_life
 from .refusals import given_up
-from .retry import backoff_bound, is_transient, retry_after
+from .retry import asks_to_wait, backoff_bound, is_transient, retry_after
 
 # Lucca's window is a minute: an absurd Retry-After must not disable a client for good.
 _LONGEST_PAUSE = 86_400.0
 _JUST_NOW = 1.0
 # Where slots come far apart, no attempt is sent beside a sign of life.
 _MOST_EXTRA = 1
+# How often a suspect asks for a witness first, so that it is sent apart from another.
+_SOME_PATIENCE = 2
 # So that a host that never answers is given up within a minute: an attempt takes 15 s at most.
 _LONGEST_INTRODUCTION = 45.0
 _LONGEST_ATTEMPT = 15.0
@@ -39,12 +41,35 @@ class Blame:
 
     def target(self, call: Call[Any]) -> Target[Any]:
         """What the call is to ask for: after several failures in a row, a witness."""
-        if call.doubt is None and self._health.silence.closed_at is None:
+        is_open = call.doubt is None and self._health.silence.closed_at is None
+        if is_open and not self._stands_aside(call):
             return call.target
-        return self._health.probe(call.target)
+        return self._health.probe(call.target, is_tried=bool(call.outages))
+
+    def _stands_aside(self, call: Call[Any]) -> bool:
+        """Whether a suspect gives way to another one, which is under way or has just failed.
+
+        They fail together, again and again, where one of them brings the host down; which one
+        shows when they are sent one by one. It gives way the more often the more outages it has
+        met, but not for ever: a request that is merely slow keeps nobody waiting.
+        """
+        health = self._health
+        if not call.is_suspect(self._policy.max_attempts):
+            return False
+        others = {health.on_trial, *health.silence.suspects} - {None, call.target.url}
+        if others and call.stood_aside < max(_SOME_PATIENCE, len(call.outages)):
+            call.stood_aside += 1
+            return True
+        health.on_trial, call.stood_aside = call.target.url, 0
+        return False
+
+    def _end_trial(self, call: Call[Any], target: Target[Any]) -> None:
+        if target is call.target and self._health.on_trial == target.url:
+            self._health.on_trial = None
 
     def answered(self, call: Call[Any], target: Target[Any], sent_at: float) -> None:
         """A sign of life."""
+        self._end_trial(call, target)
         health, closures = self._health, call.gate.closures
         now = call.gate.now()
         if closures:
@@ -71,6 +96,7 @@ class Blame:
         Raises:
             GateClosedError: They are more than the call waits.
         """
+        self._end_trial(call, target)
         if target is call.target:
             call.failure = error
         call.refusals += 1
@@ -93,9 +119,12 @@ class Blame:
         """
         assert call.met is not None
         is_own = target is call.target
+        self._end_trial(call, target)
         if is_own:
             call.failure = call.met
             call.refusals = 0
+        else:
+            call.stood_aside = 0  # with good reason, and so it does the next time
         if call.was_kept_back and is_own:
             return True  # which says nothing of the host
         if is_sign_of_life(call.met):
@@ -104,15 +133,21 @@ class Blame:
                 call.silences.append(None)
             return is_own
         silence, owner = self._health.silence, call.place.owner
-        if is_own and not silence.is_outage:
+        was_under_way = silence.closed_at is None or sent_at <= silence.closed_at
+        if is_own and (was_under_way or not silence.is_outage):
+            if call.is_suspect(self._policy.max_attempts):
+                silence.suspects.add(target.url)
             call.silences.append(silence)
         # A copy, without the traceback, which would keep all its frames alive.
         self._close(call, admission, copy.copy(call.met), target, sent_at)
         call.gate.check(call.place)
-        if owner.waits_for_outages and self._health.is_hopeless:
+        is_strange = self._health.witness is None and owner.speaks_for_many
+        if owner.waits_for_outages and (is_strange or self._health.is_hopeless):
             owner.watch(silence.since, _LONGEST_INTRODUCTION, self._introduction(call))
-        if not is_own or silence.is_outage:
+        if not is_own:
             return False
+        if silence.is_outage:
+            return was_under_way and call.is_culprit
         return not owner.waits_for_outages or self._is_blamed(call, silence, sent_at)
 
     def _close(
@@ -148,11 +183,15 @@ class Blame:
             nonlocal has_waited
             if self._health.witness is not None:
                 return None
-            budget = call.gate.budget()
-            if not has_waited and not budget.in_flight and budget.next_slot_in:
+            budget, outage = call.gate.budget(), call.gate.closures.outage
+            waits = not budget.in_flight and budget.next_slot_in
+            if waits and waits <= budget.closed_for and outage and outage.seen:
+                # That the next probe is due later is no reason: it has been asked by then.
+                waits = asks_to_wait(outage.seen) and waits
+            if not has_waited and waits:
                 # It has asked to wait, or the budget does: it is asked once more after that.
                 has_waited = True
-                return call.gate.now() + budget.next_slot_in + _LONGEST_ATTEMPT
+                return call.gate.now() + waits + _LONGEST_ATTEMPT
             call.gate.abandon(call.place.owner, self.given_up(call))
             return None
 
@@ -172,7 +211,7 @@ class Blame:
         assert call.failure is not None
         health, most = self._health, self._policy.max_attempts
         left = most - call.failures() if is_transient(call.failure) else 0
-        if left > 1 or left < -_MOST_EXTRA or call.is_suspect:
+        if left > 1 or left < -_MOST_EXTRA or call.is_culprit:
             return True
         if left == 1 and health.witness is None:
             return True

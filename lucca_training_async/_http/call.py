@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
+import attrs
 import tenacity
 from yarl import URL
 
@@ -56,15 +57,29 @@ class Caller:
         self._deadline = math.inf if retry.deadline is None else retry.deadline
         self._limits = link.session.limits(timeouts)
         self._blame = Blame(link.health, retry)
+        self._fatal: tuple[type[LuccaError], ...] | None = None
 
     @property
     def max_concurrency(self) -> int:
         return self._session.max_concurrency
 
     @property
+    def max_attempts(self) -> int:
+        return self._policy.max_attempts
+
+    @property
     def patience(self) -> float:
         """Seconds that a bulk run waits for an outage, or for 429s, to end."""
         return self._policy.patience
+
+    def beside(self, attempts: int | None, *, fatal: tuple[type[LuccaError], ...]) -> Caller:
+        """One that makes so many attempts at the most, and whose other errors end no run."""
+        policy = self._policy
+        if attempts is not None:
+            policy = attrs.evolve(policy, max_attempts=attempts)
+        caller = Caller(self._link, policy, self._limits.timeouts)
+        caller._fatal = fatal
+        return caller
 
     @property
     def api_key(self) -> ApiKey:
@@ -127,6 +142,8 @@ class Caller:
 
     async def _attempt(self, call: Call[T]) -> T:
         """Send requests, each as soon as that is allowed, until one brings the value."""
+        owner = call.place.owner
+        fatal = owner.fatal if self._fatal is None else self._fatal
         while True:
             call.settle_doubt()
             if call.doubt is not None and self._link.health.witness is None:
@@ -141,8 +158,8 @@ class Caller:
                 target, sent_at = self._blame.target(call), call.gate.now()
                 try:
                     value = await self._exchange(call, target, admission, sent_at)
-                except call.place.owner.fatal as error:
-                    call.gate.abandon(call.place.owner, error)
+                except fatal as error:
+                    call.gate.abandon(owner, error)
                     raise
                 except RequestError as error:
                     call.met = error

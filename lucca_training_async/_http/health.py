@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 _SEVERAL = 3
 _ENOUGH_TO_GIVE_UP = 5
+# Of so many probes, one.
+_SELDOM = 12
 
 
 @attrs.frozen(eq=False)
@@ -54,6 +56,7 @@ class Silence:
         is_outage: Whether it is the host's fault, as far as is known.
         is_over: Whether there was a sign of life.
         over_at: When there was.
+        suspects: What suspects have asked for and failed in it.
     """
 
     since: float = 0.0
@@ -63,6 +66,7 @@ class Silence:
     is_outage: bool = False
     is_over: bool = False
     over_at: float = math.inf
+    suspects: set[URL] = attrs.field(factory=set[URL], init=False)
     _asked_for: set[URL] = attrs.field(factory=set[URL], init=False)
 
     @property
@@ -95,6 +99,7 @@ class Health:
         alive_at: When that was.
         silence: The one that lasts, empty while all is well.
         refused_since: When the first of the 429s in a row was sent, or None.
+        on_trial: What a suspect asks for just now, or None.
     """
 
     def __init__(self) -> None:
@@ -103,6 +108,7 @@ class Health:
         self.alive_at: float = -math.inf
         self.silence: Silence = Silence()
         self.refused_since: float | None = None
+        self.on_trial: URL | None = None
 
     @property
     def is_troubled(self) -> bool:
@@ -110,9 +116,18 @@ class Health:
         is_silent = self.silence.last is not None or self.witness is None
         return is_silent or self.refused_since is not None
 
-    def probe(self, own: Target[Any]) -> Target[Any]:
-        """What to ask for to see whether the host answers; three in turn, should one have died."""
-        return (self.witness or own, self.recent or own, own)[self.silence.probes % 3]
+    def probe(self, own: Target[Any], *, is_tried: bool = False) -> Target[Any]:
+        """What to ask for to see whether the host answers; three in turn, should one have died.
+
+        Args:
+            own: What the call wants itself.
+            is_tried: Whether that has failed in an outage, of which it may be the cause: then it
+                is asked for seldom, or the host would be brought down again and again.
+        """
+        turn = self.silence.probes % (_SELDOM if is_tried else 3)
+        if turn == (_SELDOM - 1 if is_tried else 2):
+            return own
+        return (self.recent if turn % 2 else self.witness) or own
 
     def answered(self, target: Target[object], now: float) -> None:
         """A sign of life."""
@@ -172,7 +187,8 @@ class Health:
     @property
     def is_hopeless(self) -> bool:
         """Whether ids that have used up their attempts are a reason to give the host up."""
-        return self.witness is None and self.silence.is_of_many
+        # Where gets have failed before, one id of a run probes, and no other is asked for.
+        return self.witness is None and (self.silence.is_of_many or self.silence.is_outage)
 
 
 def is_sign_of_life(error: RequestError) -> bool:

@@ -61,15 +61,22 @@ class Endpoint(Generic[R]):
         self._parse: Callable[[bytes], WirePage[R]] = page_reader(record)
         self._style: ArrayStyle | None = None
 
-    async def count(self, owner: Owner) -> int | None:
+    async def count(self, owner: Owner, caller: Caller | None = None) -> int | None:
         """How many there are in all, or None where that isn't told."""
         query = encoded([("fields.root", ["count"]), ("limit", ["0"])], ArrayStyle.COMMAS)
-        return (await self._get(query, owner)).wire.count
+        return (await self._get(query, owner, caller)).wire.count
 
     async def sheet(
-        self, filters: Filters[R], page: str, limit: int, owner: Owner, *, is_first: bool
+        self,
+        filters: Filters[R],
+        page: str,
+        limit: int,
+        owner: Owner,
+        *,
+        is_first: bool,
+        caller: Caller | None = None,
     ) -> Sheet[R]:
-        """One page.
+        """One page, by another way to it if one is given.
 
         Until something shows how arrays are read, a first page that looks as if they were not
         is asked for again in the other style.
@@ -85,7 +92,7 @@ class Endpoint(Generic[R]):
                 ("limit", (str(limit),)),
                 ("page", (page,)),
             ]
-            return await self._get(encoded(pairs, style), owner)
+            return await self._get(encoded(pairs, style), owner, caller)
 
         if self._style is not None or not is_first:
             return await asked(self._style or ArrayStyle.COMMAS)
@@ -119,8 +126,8 @@ class Endpoint(Generic[R]):
             excerpt=cursor,
         )
 
-    async def _get(self, query: str, owner: Owner) -> Sheet[R]:
-        return await self.caller.get(self.path, self._read, owner, query)
+    async def _get(self, query: str, owner: Owner, caller: Caller | None) -> Sheet[R]:
+        return await (caller or self.caller).get(self.path, self._read, owner, query)
 
     def _read(self, reply: Reply) -> Sheet[R]:
         page = self._parse(reply.body)

@@ -10,6 +10,7 @@ import attrs
 
 from .._budget import Owner, logger
 from .._bulk.ids import IdSet
+from .._http.call import Caller
 from ..errors import DecodeError
 from ..models import Record
 from .endpoint import Bad, Endpoint, Sheet
@@ -32,6 +33,7 @@ class Sifted(Generic[R]):
             last page.
         prev: The cursor of the page before, as it came.
         count: How many items the list has, as far as the page tells.
+        received: How many items there were on it.
         is_first: Whether it is the first page of its part.
         was_sifted: Whether anything on it was not asked for.
     """
@@ -40,6 +42,7 @@ class Sifted(Generic[R]):
     next: str | None
     prev: str | None
     count: int | None
+    received: int
     is_first: bool
     was_sifted: bool
 
@@ -81,8 +84,8 @@ class Pager(Generic[R]):
         self._walk = Walk(limit, start or None)
         self._is_first = True
 
-    async def fetch(self) -> Sifted[R] | None:
-        """The next page, or None after the last.
+    async def fetch(self, caller: Caller | None = None) -> Sifted[R] | None:
+        """The next page, by another way to it if one is given; None after the last.
 
         Raises:
             DecodeError: The list can't be followed any further.
@@ -97,7 +100,12 @@ class Pager(Generic[R]):
         walk, is_first = self._walk, self._is_first
         assert walk.page is not None
         sheet = await self._endpoint.sheet(
-            self._parts[self._part], walk.page, self._limit, self._owner, is_first=is_first
+            self._parts[self._part],
+            walk.page,
+            self._limit,
+            self._owner,
+            is_first=is_first,
+            caller=caller,
         )
         self._is_first = False
         items, news, was_sifted = self._sift(sheet)
@@ -118,6 +126,7 @@ class Pager(Generic[R]):
             self._token(),
             wire.prev if is_whole else None,
             wire.count if is_whole or is_first else None,
+            len(sheet.items),
             is_first,
             was_sifted,
         )

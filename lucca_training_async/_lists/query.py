@@ -151,12 +151,17 @@ def split(filters: Filters[R]) -> list[Filters[R]]:
     size = _size(filters)
     if size <= room:
         return [filters]
-    at = max(range(len(filters)), key=lambda n: _size(filters[n : n + 1]))
+    at = max(
+        range(len(filters)),
+        key=lambda n: (filters[n].has_several, _size(filters[n : n + 1])),
+    )
     longest = filters[at]
     if not longest.has_several:
+        longest = max(filters, key=lambda each: _size((each,)))
         raise ValueError(f"the filter {longest.name} has too long a value for a URL")
     own = _size((longest,))
-    needed = -(-own // max(1, room - (size - own)))
+    # What is beside it may have to be split as well: half of the room is for that.
+    needed = -(-own // max(room // 2, room - (size - own)))
     count = min(max(2, needed), len(longest.values))
     bounds = [len(longest.values) * n // count for n in range(count + 1)]
     parts = (longest.values[a:b] for a, b in pairwise(bounds))

@@ -76,7 +76,7 @@ class RecordList(Generic[R]):
                     else:
                         yield item
 
-    async def pages(self, start: str | None = None) -> AsyncGenerator[Page[R], None]:
+    async def pages(self, start: str | None = None) -> "AsyncGenerator[Page[R], None]":
         """The records by the page.
 
         Args:
@@ -131,6 +131,11 @@ class ListRun(StoppableRun):
     def __init__(self, caller: Caller) -> None:
         super().__init__(caller.patience)
         self._caller = caller
+
+    def now(self) -> float:
+        """The time, in seconds, by the clock that it goes by while it is under way."""
+        assert self._gate is not None
+        return self._gate.now()
 
     @contextmanager
     def under_way(self) -> Generator["ListRun", None, None]:

@@ -12,7 +12,8 @@ FIRST_PAGE = "1"
 # sign of a loop, but pages of nothing else are.
 _MOST_STALE_PAGES = 10
 _SLACK = 1000
-_MOST_PAGES_UNCOUNTED = 5000
+# Of which nobody says that there are so many.
+_MOST_ITEMS = 2_000_000
 
 
 class Walk:
@@ -39,6 +40,7 @@ class Walk:
         self._stale = 0
         self._fewest: int | None = None
         self._most = 0
+        self._has_named_next = False
 
     def after(
         self, items: int, news: int, *, next: str | None, names_next: bool, count: int | None
@@ -58,8 +60,9 @@ class Walk:
         if count is not None:
             self._fewest = count if self._fewest is None else min(self._fewest, count)
             self._most = max(self._most, count)
+        self._has_named_next = self._has_named_next or names_next
         going_on = next
-        if not names_next and items and (items >= self._limit or self._is_short):
+        if not names_next and items and self._may_have_more(items, news):
             # It was asked for, and its absence says nothing; pages have an index, too.
             going_on = None if self._index is None else str(self._index + self._pages)
         self.page = None
@@ -83,6 +86,13 @@ class Walk:
         # The smallest count, since a record that was added may stand before the cursor.
         return self._is_whole and self._fewest is not None and self._received < self._fewest
 
+    def _may_have_more(self, items: int, news: int) -> bool:
+        """Whether a page without the member may be followed by another."""
+        if items >= self._limit or self._is_short:
+            return True
+        # Nothing tells how long it is, and the pages may be smaller than they were asked to be.
+        return not self._is_counted and not self._has_named_next and news > 0
+
     def _problem_of_end(self, cursor: str | None) -> str | None:
         if self._is_short:
             return f"it ends after {self._received} of {self._fewest} items"
@@ -93,8 +103,8 @@ class Walk:
     def _problem_of_length(self) -> str | None:
         if self._fewest is not None and self._received > 2 * self._most + _SLACK:
             return f"it goes on after {self._received} items, although there are {self._most}"
-        if self._fewest is None and self._pages >= _MOST_PAGES_UNCOUNTED:
-            return f"it goes on after {self._pages} pages, and has no count"
+        if self._received > max(_MOST_ITEMS, 2 * (self._fewest or 0) + _SLACK):
+            return f"it goes on after {self._received} items"
         if self._stale > _MOST_STALE_PAGES:
             return f"it goes on after {self._stale} pages without anything new"
         return None

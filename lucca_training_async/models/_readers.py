@@ -39,7 +39,7 @@ class BadItem:
     def id(self) -> int | None:
         """Its id, if it has one all the same."""
         named: Any = self.raw.get("id") if type(self.raw) is dict else None  # pyright: ignore
-        return named if type(named) is int else None
+        return named if type(named) is int else None  # pyright: ignore[reportUnknownArgumentType]
 
 
 @attrs.frozen

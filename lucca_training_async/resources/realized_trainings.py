@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Iterable, Mapping
 from datetime import date, timedelta
 from typing import Any, SupportsIndex
 
@@ -10,7 +10,21 @@ from .._budget import Owner
 from .._bulk import BulkResult, BulkRun, OnOutcome, OnProgress, OutcomeStream, collect
 from .._http.answers import Reply
 from .._http.call import Caller
-from .._lists import Endpoint, Filter, OnError, RecordList, count, equals, not_after, not_before
+from .._lists import (
+    Change,
+    Endpoint,
+    Filter,
+    OnError,
+    Plan,
+    PlannedRun,
+    RecordList,
+    changes,
+    check_plan,
+    count,
+    equals,
+    not_after,
+    not_before,
+)
 from ..models import RealizedTraining, reader
 from ._filters import Ids, day, filters_or_none, flag, ids_filter
 from ._ids import check_id
@@ -159,10 +173,42 @@ class RealizedTrainings:
         ended_from = since - timedelta(days=days)
         return self.list(ended_from=ended_from, page_size=page_size, on_error=on_error)
 
+    def sync(
+        self, known: Mapping[int, str], *, page_size: int = 100, on_error: OnError = "raise"
+    ) -> AsyncGenerator[Change, None]:
+        """What has become of all records since they were last seen.
+
+        The whole list is read (``count / 100`` requests) and compared with what is known; a known
+        id that it does not show is asked for by itself. Memory grows with ``known`` alone. Gives
+        :class:`~lucca_training_async.Added`, :class:`~lucca_training_async.Changed`,
+        :class:`~lucca_training_async.Removed` (after a 404 for the id only), and
+        :class:`~lucca_training_async.Failed` for a known id that could not be asked for.
+
+        Args:
+            known: The ``fingerprint`` of each record by its id, as you keep it. You may bring it
+                up to date while you read the changes.
+            page_size: As for :meth:`list`.
+            on_error: As for :meth:`list`. An item of a known id that is no realized training is
+                asked for by itself, besides.
+
+        Raises:
+            TypeError: ``known`` is no mapping.
+            InvalidIdError: A key of it is no id.
+            LuccaError: The list could not be read to its end, as for :meth:`list`; nothing
+                is taken for removed then.
+        """
+        if not isinstance(known, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"known must be a mapping of ids, not {type(known).__name__}")
+        for each in known:
+            check_id(each)
+        listed = self.list(page_size=page_size, on_error=on_error)
+        return changes(known, listed, lambda ids: self._run(ids, "each", None))
+
     async def get_many(
         self,
         ids: Iterable[SupportsIndex] | AsyncIterable[SupportsIndex],
         *,
+        plan: Plan = "auto",
         on_progress: OnProgress | None = None,
         on_outcome: OnOutcome | None = None,
     ) -> BulkResult:
@@ -180,6 +226,11 @@ class RealizedTrainings:
                 for an integer is an id, but no bool. A duplicate costs no request; a value
                 that is no id is refused and costs none either. A generator is closed when
                 the run ends early.
+            plan: ``"each"`` asks for each id by itself. ``"list"`` reads all ids at once, then
+                the list, a hundred records for a request, until it has shown them all, and asks
+                for the rest by id. ``"auto"`` does what takes fewer requests: for more than
+                200 distinct ids in a collection it asks how long the list is. The outcomes are
+                the same.
             on_progress: A plain function, called with a
                 :class:`~lucca_training_async.Progress` after each outcome, and when an outage
                 begins. What it raises ends the run.
@@ -189,33 +240,44 @@ class RealizedTrainings:
 
         Raises:
             TypeError: ``ids`` is not iterable, or is a string; or a callback is async.
+            ValueError: ``plan`` is none.
             ClientClosedError: The client is closed.
             UsageError: The client belongs to another event loop.
             Exception: Whatever ``ids`` raises while it is read. ``on_outcome`` has seen the
                 results until then.
         """
-        return await collect(self._run(ids, on_progress), on_outcome)
+        return await collect(self._run(ids, plan, on_progress), on_outcome)
 
     def stream(
         self,
         ids: Iterable[SupportsIndex] | AsyncIterable[SupportsIndex],
         *,
+        plan: Plan = "each",
         on_progress: OnProgress | None = None,
     ) -> OutcomeStream:
         """Outcomes as they arrive, for any number of ids, in bounded memory.
 
         Args:
             ids: As for :meth:`get_many`.
+            plan: As for :meth:`get_many`. By any other than ``"each"`` the ids are read at once,
+                and memory grows with them.
             on_progress: As for :meth:`get_many`.
 
         Raises:
             TypeError: ``ids`` is not iterable, or is a string; or the callback is async.
+            ValueError: ``plan`` is none.
         """
-        return OutcomeStream(self._run(ids, on_progress))
+        return OutcomeStream(self._run(ids, plan, on_progress))
 
-    def _run(self, ids: object, on_progress: OnProgress | None) -> BulkRun:
-        return BulkRun(
-            ids, check=check_id, fetch=self._fetch, way=self._caller, on_progress=on_progress
+    def _run(self, ids: object, plan: Plan, on_progress: OnProgress | None) -> BulkRun:
+        return PlannedRun(
+            ids,
+            plan=check_plan(plan),
+            endpoint=self._endpoint,
+            check=check_id,
+            fetch=self._fetch,
+            way=self._caller,
+            on_progress=on_progress,
         )
 
     def _fetch(self, id: int, owner: Owner) -> Awaitable[RealizedTraining]:

@@ -17,6 +17,7 @@ import aiohttp
 
 from lucca_training_async import LuccaTrainingClient, RateLimit
 
+from .by_list import compare_plans
 from .server import Served, processor, served
 
 CONCURRENCY = 10
@@ -28,7 +29,7 @@ async def ours(server: Served, count: int) -> None:
     async with LuccaTrainingClient(
         server.url, server.api_key, rate_limit=None, max_concurrency=CONCURRENCY
     ) as client:
-        result = await client.realized_trainings.get_many(range(1, count + 1))
+        result = await client.realized_trainings.get_many(range(1, count + 1), plan="each")
         assert len(result.items) == count
 
 
@@ -125,7 +126,7 @@ async def stream_memory(server: Served, count: int) -> None:
 async def against_the_ideal(server: Served, limit: RateLimit, count: int) -> None:
     async with LuccaTrainingClient(server.url, server.api_key, rate_limit=limit) as client:
         started = time.perf_counter()
-        result = await client.realized_trainings.get_many(range(1, count + 1))
+        result = await client.realized_trainings.get_many(range(1, count + 1), plan="each")
         taken = time.perf_counter() - started
     assert len(result.items) == count
     ideal = (math.ceil(count / limit.requests) - 1) * limit.period
@@ -148,6 +149,7 @@ def main() -> None:
     limit = RateLimit(50, 1.0)
     with served(limit) as server:
         asyncio.run(against_the_ideal(server, limit, 500))
+    compare_plans(limit)
 
 
 if __name__ == "__main__":

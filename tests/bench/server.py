@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from lucca_training_async import RateLimit
 from lucca_training_async.sandbox import Arrival, Sandbox
+from lucca_training_async.sandbox.server import HIGHEST_ID
 
 
 @contextmanager
@@ -43,10 +44,10 @@ class Served(NamedTuple):
 
 
 @contextmanager
-def served(rate_limit: RateLimit | None) -> Generator[Served, None, None]:
+def served(rate_limit: RateLimit | None, size: int = HIGHEST_ID) -> Generator[Served, None, None]:
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(
-        target=_serve, args=(theirs, rate_limit), daemon=True
+        target=_serve, args=(theirs, rate_limit, size), daemon=True
     )
     process.start()
     try:
@@ -57,9 +58,9 @@ def served(rate_limit: RateLimit | None) -> Generator[Served, None, None]:
         process.join(10)
 
 
-def _serve(pipe: Connection, rate_limit: RateLimit | None) -> None:
+def _serve(pipe: Connection, rate_limit: RateLimit | None, size: int) -> None:
     async def main() -> None:
-        async with Sandbox(rate_limit=rate_limit) as sandbox:
+        async with Sandbox(rate_limit=rate_limit, size=size) as sandbox:
             if rate_limit is None:
                 sandbox.arrivals = _Forgetful()
             pipe.send((sandbox.url, sandbox.api_key))
