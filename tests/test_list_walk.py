@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from datetime import date, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qs, parse_qsl
 
 import attrs
@@ -32,7 +32,8 @@ from lucca_training_async._lists.walk import FIRST_PAGE, Walk
 from .other_lucca import DEMANDS, REALIZED, TRAININGS
 
 
-class P(NamedTuple):
+@attrs.frozen
+class P:
     """A page: how many items, how many of them new (None for all), and what else it tells."""
 
     items: int
@@ -270,7 +271,7 @@ def test_two_long_filters_are_both_split_and_not_one_of_them_to_bits() -> None:
 
 
 def test_a_short_list_of_ids_is_split_beside_a_longer_text() -> None:
-    search = mentions("search", "x" * 1200, lambda _: [])
+    search: Filter[Thing] = mentions("search", "x" * 1200, lambda _: [])
     parts = split((search, owners(range(10_000, 10_060))))
     assert all(longest_url(part) <= MOST_URL_CHARACTERS for part in parts)
     assert len(parts) > 1

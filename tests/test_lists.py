@@ -6,6 +6,7 @@ What is right is found out here, from the records; both servers hold the same on
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -195,7 +196,7 @@ async def test_it_is_taken_up_at_any_page(reading: str, page_size: int) -> None:
             found = client.realized_trainings.list(page_size=page_size, **question.filters)
             pages = await all_of(found.pages())
             ids = [[record.id for record in page.items] for page in pages]
-            assert sorted(sum(ids, [])) == question.right
+            assert sorted(itertools.chain(*ids)) == question.right
             assert pages[-1].next is None
             for number, page in enumerate(pages[:-1], 1):
                 assert page.next
@@ -251,7 +252,10 @@ async def test_a_filter_that_is_ignored_lets_nothing_through_and_is_told_once(
 async def test_bounds_are_no_reason_to_warn(caplog: pytest.LogCaptureFixture) -> None:
     """Those of the day before and after were asked for, to be sure."""
     records = some(200)
-    days = {"ended_from": FIRST_DAY + timedelta(4), "ended_to": FIRST_DAY + timedelta(9)}
+    days: dict[str, Any] = {
+        "ended_from": FIRST_DAY + timedelta(4),
+        "ended_to": FIRST_DAY + timedelta(9),
+    }
     for includes_days in (True, False):
         async with lists(records, Reading(includes_days=includes_days)) as on:
             got = await ids_of(on.realized.list(**days))
@@ -321,3 +325,12 @@ async def test_a_list_is_read_anew_by_each_loop() -> None:
         on.server.records[REALIZED] = some(6)
         one, two = await asyncio.gather(ids_of(found), ids_of(found))
         assert one == two == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.xfail(reason="records.count believes a count whose first hundred records answer")
+async def test_the_count_of_a_list_whose_filter_is_ignored_is_not_believed() -> None:
+    """Nearly all have attended: the first page shows nothing of what became of the filter."""
+    records = [realized(number, attended=number <= 150) for number in range(1, 201)]
+    async with lists(records, Reading(ignores=frozenset(["hasAttended"]))) as on:
+        assert len(await ids_of(on.realized.list(has_attended=True))) == 150
+        assert await on.realized.count(has_attended=True) == 150
