@@ -229,6 +229,7 @@ async def test_a_client_closed_in_mid_list_ends_it(when: str) -> None:
             await asyncio.sleep(5)
         return page
 
+    closing: list[asyncio.Future[None]] = []
     async with lists(some(30), SMALL, twist) as on:
         got: list[int] = []
         if when == "before":
@@ -245,9 +246,6 @@ async def test_a_client_closed_in_mid_list_ends_it(when: str) -> None:
         await asyncio.gather(*closing)
         assert len(got) == (0 if when == "before" else 10)
         assert on.client.budget.in_flight == 0
-
-
-closing: list[asyncio.Future[None]] = []
 
 
 def test_another_loop_is_refused() -> None:
