@@ -165,15 +165,14 @@ class OtherLucca:
         self.asked.append(asked)
         self.open += 1
         try:
-            page: Item | web.StreamResponse = self._page(request, asked)
-            if self.twist is not None:
-                page = await self.twist(asked, page)
+            page = self._page(request, asked)
+            answer = page if self.twist is None else await self.twist(asked, page)
         except RefusedError as refused:
             told = {"title": "Refused", "status": refused.status, "detail": str(refused)}
             return web.json_response(told, status=refused.status)
         finally:
             self.open -= 1
-        return web.json_response(page) if isinstance(page, dict) else page
+        return web.json_response(answer) if isinstance(answer, dict) else answer
 
     def _page(self, request: web.BaseRequest, asked: Asked) -> Item:
         if request.headers.get("Authorization") != f"lucca application={KEY}":

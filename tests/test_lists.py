@@ -6,6 +6,7 @@ What is right is found out here, from the records; both servers hold the same on
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -174,8 +175,20 @@ async def test_each_list_gives_what_was_asked_for(reading: str) -> None:
     assert wrong == {}
 
 
-@pytest.mark.parametrize("reading", READINGS)
-@pytest.mark.parametrize("page_size", [100, 37])
+@pytest.mark.parametrize(
+    ("reading", "page_size"),
+    [
+        ("the sandbox", 100),
+        ("the sandbox", 37),
+        ("repeated, else 400", 61),
+        ("repeated, else no match", 100),
+        ("repeated, else the first", 61),
+        ("commas, else 400", 61),
+        ("neither, and small pages", 100),
+        ("null is left out", 100),
+        ("small pages, no next", 100),
+    ],
+)
 async def test_it_is_taken_up_at_any_page(reading: str, page_size: int) -> None:
     async with client_of(READINGS[reading]) as client:
         for name in ("all", "owners beyond one URL", "some days, attended"):
@@ -183,7 +196,7 @@ async def test_it_is_taken_up_at_any_page(reading: str, page_size: int) -> None:
             found = client.realized_trainings.list(page_size=page_size, **question.filters)
             pages = await all_of(found.pages())
             ids = [[record.id for record in page.items] for page in pages]
-            assert sorted(sum(ids, [])) == question.right
+            assert sorted(itertools.chain(*ids)) == question.right
             assert pages[-1].next is None
             for number, page in enumerate(pages[:-1], 1):
                 assert page.next
@@ -239,7 +252,10 @@ async def test_a_filter_that_is_ignored_lets_nothing_through_and_is_told_once(
 async def test_bounds_are_no_reason_to_warn(caplog: pytest.LogCaptureFixture) -> None:
     """Those of the day before and after were asked for, to be sure."""
     records = some(200)
-    days = {"ended_from": FIRST_DAY + timedelta(4), "ended_to": FIRST_DAY + timedelta(9)}
+    days: dict[str, Any] = {
+        "ended_from": FIRST_DAY + timedelta(4),
+        "ended_to": FIRST_DAY + timedelta(9),
+    }
     for includes_days in (True, False):
         async with lists(records, Reading(includes_days=includes_days)) as on:
             got = await ids_of(on.realized.list(**days))
@@ -264,9 +280,8 @@ async def test_how_arrays_are_read_is_found_out_once(misread: Any) -> None:
         for owners in ([1, 2], [3, 4], [5, 6, 7]):
             got = await ids_of(on.realized.list(owner_ids=owners))
             assert sorted(got) == wanted(records, owner_ids=owners)
-        pages = [len(on.server.asked)]
-        # The first page of the first list twice, and 100 and 150 items to be fetched.
-        assert pages == [1 + 1 + 1 + 2] or pages == [1 + 1 + 1 + 2 + 0]
+        # A hundred items are one page, and 150 are two; the very first was asked for twice.
+        assert len(on.server.asked) == 1 + 1 + 1 + 2
 
 
 # -- a list that changes while it is read
@@ -310,3 +325,12 @@ async def test_a_list_is_read_anew_by_each_loop() -> None:
         on.server.records[REALIZED] = some(6)
         one, two = await asyncio.gather(ids_of(found), ids_of(found))
         assert one == two == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.xfail(reason="records.count believes a count whose first hundred records answer")
+async def test_the_count_of_a_list_whose_filter_is_ignored_is_not_believed() -> None:
+    """Nearly all have attended: the first page shows nothing of what became of the filter."""
+    records = [realized(number, attended=number <= 150) for number in range(1, 201)]
+    async with lists(records, Reading(ignores=frozenset(["hasAttended"]))) as on:
+        assert len(await ids_of(on.realized.list(has_attended=True))) == 150
+        assert await on.realized.count(has_attended=True) == 150

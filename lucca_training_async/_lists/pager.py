@@ -76,6 +76,7 @@ class Pager(Generic[R]):
         self._parts = split(filters)
         self._part = 0
         self._seen = IdSet()
+        self._seen_bad = IdSet()  # no reason to leave out a record
         self._seen_in_part = IdSet()
         self._has_warned = False
         self._problem: DecodeError | None = None
@@ -159,9 +160,12 @@ class Pager(Generic[R]):
             news += item.id is None or self._seen_in_part.add(item.id)
             if not isinstance(item, Bad) and not self._is_wanted(item, sheet):
                 was_sifted = True  # another part may be the one that asks for it
-            elif item.id is None or self._seen.add(item.id):
+            elif item.id is None or self._seen_as(item).add(item.id):
                 kept.append(item)
         return kept, news, was_sifted
+
+    def _seen_as(self, item: R | Bad) -> IdSet:
+        return self._seen_bad if isinstance(item, Bad) else self._seen
 
     def _is_wanted(self, record: R, sheet: Sheet[R]) -> bool:
         for each in self._parts[self._part]:
