@@ -73,7 +73,7 @@ def lucca_source(
         ValueError: ``lag`` is no number of days.
     """
     # To dlt a None that is given would be a value.
-    given = {"host": host, "api_key": api_key, "lag": lag}
+    given: dict[str, Any] = {"host": host, "api_key": api_key, "lag": lag}
     configured = {name: value for name, value in given.items() if value is not None}
     return _source(on_error, options, **configured)
 
@@ -167,13 +167,13 @@ async def _rows(
                     yield [row_of(item, columns) for item in page.items]
 
 
-def _hints(record: type[Record]) -> dict[str, dict[str, Any]]:
+def _hints(record: type[Record]) -> Any:
     return {name: {"name": name, **_HINTS[kind]} for name, kind in columns_of(record).items()}
 
 
 def _state() -> dict[str, str]:
     # By its name: dlt can't tell in a task which resource asks.
-    state: dict[str, Any] = dlt.current.resource_state("realized_trainings")
+    state: dict[str, dict[str, str]] = dlt.current.resource_state("realized_trainings")
     return state.setdefault(_STATE, {})
 
 

@@ -1,0 +1,1 @@
+"""What needs pandas, polars, dlt or DuckDB; nox has a session for it."""
