@@ -141,7 +141,7 @@ async def test_a_failure_that_passes_costs_nothing(plan: Any) -> None:
         on.sandbox.inject(Fault.internal_error(), passes(), Fault.html(), Fault.drop(), id=LIST)
         result = await on.trainings.get_many(IDS, plan=plan)
         assert_whole(result)
-        assert result.stats.pages == 5
+        assert result.stats.pages == 3
 
 
 @pytest.mark.parametrize("plan", PLANS)
@@ -159,7 +159,7 @@ async def test_any_concurrency(concurrency: int, plan: Any) -> None:
         async with stage(sandbox(missing={7}), max_concurrency=concurrency) as on:
             on.sandbox.inject(*faults, id=LIST)
             result = await on.trainings.get_many(IDS, plan=plan)
-            assert (len(result.items), result.missing, result.failures) == (499, [7], {})
+            assert (len(result.items), result.missing, result.failures) == (299, [7], {})
             assert len(singles(on.sandbox)) <= len(set(singles(on.sandbox))) + MOST_PROBES
 
 
@@ -214,7 +214,7 @@ async def test_pages_beyond_the_largest_body() -> None:
 
 
 @pytest.mark.parametrize("plan", PLANS)
-@pytest.mark.parametrize("seconds", [0.0, 0.5, 1.5, 2.5, 3.5])
+@pytest.mark.parametrize("seconds", [0.0, 0.5, 1.5, 2.5])
 async def test_a_run_cancelled_while_it_lists_leaves_nothing(seconds: float, plan: Any) -> None:
     async with stage(sandbox(downlink=lambda: 1.0), rate_limit=None) as on:
         got: list[Outcome] = []
