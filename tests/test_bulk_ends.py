@@ -88,7 +88,7 @@ IDS = range(1, 1001)
 @pytest.mark.parametrize("ids", [IDS, list(IDS), set(IDS), dict.fromkeys(IDS)], ids=type)
 async def test_a_401_fails_every_id_of_a_collection(ids: Iterable[int]) -> None:
     async with stage(api_key="wrong-key") as on:
-        result = await on.trainings.get_many(ids)
+        result = await on.trainings.get_many(ids, plan="each")
         assert list(result.failures) == list(range(1, 1001))
         assert {type(error) for error in result.failures.values()} == {AuthenticationError}
         assert result.stopped is result.failures[1000]
@@ -186,7 +186,7 @@ async def test_a_source_that_closes_the_client_itself_ends_its_run(by_another_ta
 
 async def test_closing_the_client_ends_a_run_with_an_outcome_for_every_id() -> None:
     async with stage(Sandbox(rate_limit=None, downlink=lambda: 1.0)) as on:
-        bulk = asyncio.create_task(on.trainings.get_many(range(1, 1001)))
+        bulk = asyncio.create_task(on.trainings.get_many(range(1, 1001), plan="each"))
         await asyncio.sleep(2.5)
         await on.client.aclose()
         result = await bulk

@@ -327,7 +327,8 @@ async def test_a_cancelled_run_has_handed_over_every_outcome_until_then() -> Non
     got: list[Outcome] = []
     async with stage(Sandbox(rate_limit=None, downlink=lambda: 1.0), max_concurrency=5) as on:
         ids: list[Any] = ["x", *range(1, 1001)]
-        bulk = asyncio.create_task(on.trainings.get_many(ids, on_outcome=got.append))
+        run = on.trainings.get_many(ids, plan="each", on_outcome=got.append)
+        bulk = asyncio.create_task(run)
         await asyncio.sleep(3.5)
         bulk.cancel()
         with pytest.raises(asyncio.CancelledError):

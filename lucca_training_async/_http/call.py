@@ -58,6 +58,7 @@ class Caller:
         self._limits = link.session.limits(timeouts)
         self._blame = Blame(link.health, retry)
         self._fatal: tuple[type[LuccaError], ...] | None = None
+        self._witness: Target[object] | None = None
 
     @property
     def max_concurrency(self) -> int:
@@ -72,13 +73,23 @@ class Caller:
         """Seconds that a bulk run waits for an outage, or for 429s, to end."""
         return self._policy.patience
 
-    def beside(self, attempts: int | None, *, fatal: tuple[type[LuccaError], ...]) -> Caller:
-        """One that makes so many attempts at the most, and whose other errors end no run."""
-        policy = self._policy
-        if attempts is not None:
-            policy = attrs.evolve(policy, max_attempts=attempts)
+    def beside(
+        self,
+        attempts: int | None,
+        *,
+        fatal: tuple[type[LuccaError], ...],
+        witness: tuple[str, Callable[[Reply], object]],
+    ) -> Caller:
+        """One for what a run can do without, and that ends it by these errors only.
+
+        In doubt of the host it asks for the witness, of which path and reader are given: that may
+        be answered though all of this fails.
+        """
+        policy = attrs.evolve(self._policy, max_attempts=attempts or self._policy.max_attempts)
         caller = Caller(self._link, policy, self._limits.timeouts)
+        path, read = witness
         caller._fatal = fatal
+        caller._witness = Target(self._base_url.with_path(path, encoded=True), read)
         return caller
 
     @property
@@ -118,7 +129,8 @@ class Caller:
         """
         gate = self._link.gate
         url = self._base_url.with_path(path, encoded=True)
-        target = Target(URL(f"{url}?{query}", encoded=True) if query else url, read)
+        url = URL(f"{url}?{query}", encoded=True) if query else url
+        target = Target(url, read, self._witness)
         call = Call(target, gate, gate.place(owner))
         try:
             try:

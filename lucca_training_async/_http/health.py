@@ -38,10 +38,13 @@ class Target(Generic[T]):
     Attributes:
         url: Where it is.
         read: Turns a success into the value, or raises WireError.
+        witness: What is asked for in doubt of it, in place of what was answered before, which may
+            fail for the same reason. Whether it exists doesn't matter.
     """
 
     url: URL
     read: Callable[[Reply], T]
+    witness: Target[Any] | None = None
 
 
 @attrs.define(eq=False)
@@ -127,7 +130,7 @@ class Health:
         turn = self.silence.probes % (_SELDOM if is_tried else 3)
         if turn == (_SELDOM - 1 if is_tried else 2):
             return own
-        return (self.recent if turn % 2 else self.witness) or own
+        return (self.recent if turn % 2 else own.witness or self.witness) or own
 
     def answered(self, target: Target[object], now: float) -> None:
         """A sign of life."""

@@ -18,6 +18,7 @@ from .._budget import logger
 from .._bulk import BulkRun, BulkStats, Found, OnProgress, Refused
 from .._bulk.engine import Deliver, Fetch, Way
 from .._bulk.ids import TakenId
+from .._http.answers import Reply
 from .._http.call import Caller
 from ..errors import ClientClosedError, InvalidIdError, LuccaError, RequestError, UsageError
 from ..models import RealizedTraining
@@ -70,6 +71,7 @@ class PlannedRun(BulkRun):
         ids: As for :class:`BulkRun`.
         plan: Whether it does.
         endpoint: The list.
+        single: Gives path and reader of a single record.
         check: As for :class:`BulkRun`.
         fetch: As for :class:`BulkRun`.
         way: As for :class:`BulkRun`.
@@ -85,6 +87,7 @@ class PlannedRun(BulkRun):
         *,
         plan: Plan,
         endpoint: Endpoint[RealizedTraining],
+        single: Callable[[int], tuple[str, Callable[[Reply], object]]],
         check: Callable[[object], int],
         fetch: Fetch,
         way: Way,
@@ -93,6 +96,8 @@ class PlannedRun(BulkRun):
         super().__init__(ids, check=check, fetch=fetch, way=way, on_progress=on_progress)
         self._plan = plan
         self._endpoint = endpoint
+        self._single = single
+        self._example = 0
         self._has_begun = plan == "each" or (plan == "auto" and (self.total or 0) <= FEWEST_TO_PLAN)
         self._reading_list: asyncio.Event | None = None
         self._stats = PlanStats()
@@ -117,6 +122,7 @@ class PlannedRun(BulkRun):
         async with self._alone(deliver) as pending:
             if not pending or (self._plan == "auto" and len(pending) <= FEWEST_TO_PLAN):
                 return
+            self._example = next(iter(pending))
             self.speaks_for_many = len(pending) > FEWEST_TO_PLAN
             try:
                 first = await self._opened(pager, len(pending), self._way_to_list(1))
@@ -133,7 +139,12 @@ class PlannedRun(BulkRun):
 
     def _way_to_list(self, attempts: int | None = None) -> Caller:
         # Refused there, the key may yet read single records: that is for the first of them to tell.
-        return self._endpoint.caller.beside(attempts, fatal=(ClientClosedError, UsageError))
+        # And a list that fails is no outage while single records come.
+        return self._endpoint.caller.beside(
+            attempts,
+            fatal=(ClientClosedError, UsageError),
+            witness=self._single(self._example),
+        )
 
     # -- the ids
 

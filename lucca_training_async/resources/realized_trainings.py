@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Iterable, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+)
 from datetime import date, timedelta
 from typing import Any, SupportsIndex
 
@@ -274,6 +281,7 @@ class RealizedTrainings:
             ids,
             plan=check_plan(plan),
             endpoint=self._endpoint,
+            single=_single,
             check=check_id,
             fetch=self._fetch,
             way=self._caller,
@@ -281,10 +289,15 @@ class RealizedTrainings:
         )
 
     def _fetch(self, id: int, owner: Owner) -> Awaitable[RealizedTraining]:
-        def read(reply: Reply) -> RealizedTraining:
-            return _read(reply.body, asked_for=id)
+        path, read = _single(id)
+        return self._caller.get(path, read, owner)
 
-        return self._caller.get(f"{_PATH}/{id}", read, owner)
+
+def _single(id: int) -> tuple[str, Callable[[Reply], RealizedTraining]]:
+    def read(reply: Reply) -> RealizedTraining:
+        return _read(reply.body, asked_for=id)
+
+    return f"{_PATH}/{id}", read
 
 
 def _filters(
