@@ -47,6 +47,15 @@ Interfere = Callable[[Asked], bytes | None]
 """Called before each answer: it may alter the records, or give another answer."""
 
 
+def always(data: bytes) -> Interfere:
+    """The same answer to everything."""
+
+    def give(_: Asked) -> bytes:
+        return data
+
+    return give
+
+
 def wire(id: int, version: int = 0) -> Wire:
     """A record, which differs by its version."""
     return realized_training(id) | {"durationInHours": version + 1}

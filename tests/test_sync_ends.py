@@ -76,7 +76,7 @@ async def test_other_integers_are_keys_as_well(kind: Any) -> None:
     """An IdSet of numpy's own integers overflows from the 63rd bit of a page on."""
     size = 1 if kind is Id else 120
     async with list_stage(wires(*range(1, size + 1))) as on:
-        known = {kind(id): fingerprint for id, fingerprint in on.known.items()}
+        known: Any = {kind(id): fingerprint for id, fingerprint in on.known.items()}
         assert await told(on, known) == []
         assert len(on.server.asked) == -(-size // 100)
         del on.server.records[1]

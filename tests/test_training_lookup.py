@@ -22,7 +22,7 @@ from lucca_training_async import (
 )
 from lucca_training_async.sandbox import Sandbox
 
-from .list_server import Asked, course, list_stage
+from .list_server import Asked, always, course, list_stage
 from .raw_stage import answer
 from .support import stage
 from .virtual_time import run
@@ -215,7 +215,7 @@ async def test_an_item_that_can_not_be_told_is_not_missing(item: Any) -> None:
 async def test_where_all_are_there_it_is_none_of_them() -> None:
     async with list_stage(map(course, range(1, 9))) as on:
         whole = {"items": [None, course(1), course(2)], "next": None, "count": 3}
-        on.server.interfere = lambda _: answer(json.dumps(whole).encode())
+        on.server.interfere = always(answer(json.dumps(whole).encode()))
         assert list((await on.trainings.get_many([1, 2])).items) == [1, 2]
 
 
