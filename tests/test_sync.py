@@ -49,9 +49,7 @@ async def test_12000_records_take_120_requests_and_no_memory() -> None:
         assert 0 < most <= 201
 
 
-async def test_what_has_changed_since_takes_a_request_for_a_page_and_for_each_that_is_gone() -> (
-    None
-):
+async def test_changes_take_a_request_for_a_page_and_for_each_that_is_gone() -> None:
     async with stage(Sandbox(rate_limit=None, size=1000)) as on:
         known = {it.id: it.fingerprint async for it in on.trainings.list()}
         on.sandbox.arrivals.clear()

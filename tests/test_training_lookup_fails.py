@@ -168,6 +168,23 @@ async def test_in_the_middle_of_it(how: str) -> None:
         assert len(on.server.asked) == 2
 
 
+async def test_a_client_that_is_closed_while_a_new_host_is_asked_for_its_count() -> None:
+    reached = asyncio.Event()
+
+    def stall(asked: Asked) -> bytes:
+        if not asked.ids:
+            reached.set()
+        return BROKEN if asked.ids else b""
+
+    async with list_stage([], interfere=stall) as on:
+        task = asyncio.create_task(on.trainings.get_many([1, 2, 3]))
+        await reached.wait()
+        await on.client.aclose()
+        result = await task
+        assert isinstance(result.stopped, ClientClosedError)
+        assert list(result.failures) == [1, 2, 3]
+
+
 @pytest.mark.parametrize("seconds", [30, 600])
 async def test_an_outage_is_waited_out_for_as_long_as_patience_lasts(seconds: int) -> None:
     loop = asyncio.get_running_loop()

@@ -224,7 +224,7 @@ class Lookup:
         is_strange = not self._pages and not self._is_introduced
         if is_strange and isinstance(error, RequestError) and error.transient:
             self._is_introduced = True
-            with suppress(RequestError):
+            with suppress(LuccaError):  # which the next request meets as well
                 await self._endpoint.count(self._run)
 
 
