@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qs, urlsplit
@@ -41,13 +41,28 @@ class Asked(NamedTuple):
     request: Request
 
 
+OLD = "0" * 16  # the fingerprint of no record
+
 Interfere = Callable[[Asked], bytes | None]
 """Called before each answer: it may alter the records, or give another answer."""
+
+
+def always(data: bytes) -> Interfere:
+    """The same answer to everything."""
+
+    def give(_: Asked) -> bytes:
+        return data
+
+    return give
 
 
 def wire(id: int, version: int = 0) -> Wire:
     """A record, which differs by its version."""
     return realized_training(id) | {"durationInHours": version + 1}
+
+
+def wires(*ids: int) -> list[Wire]:
+    return [wire(id) for id in ids]
 
 
 def course(id: int) -> Wire:
@@ -147,3 +162,9 @@ async def list_stage(
         async with LuccaTrainingClient(server.url, KEY, rate_limit=None, retry=retry) as client:
             yield ListStage(lists, client)
             assert (client.budget.in_flight, client.budget.waiting) == (0, 0)
+
+
+async def told(on: ListStage, known: Mapping[int, str], **how: Any) -> list[tuple[str, int]]:
+    """The changes of a sync, by the names of their kinds."""
+    changes = on.realized.sync(known, **how)
+    return [(type(change).__name__, change.id) async for change in changes]

@@ -151,9 +151,10 @@ BAD: dict[str, tuple[type[Exception], dict[str, Any]]] = {
 @pytest.mark.parametrize("name", BAD)
 async def test_what_can_not_be_asked_is_refused_at_once(name: str) -> None:
     kind, given = BAD[name]
+    how: dict[str, Any] = {"ended_since": DAY} | given
     async with stage() as on:
         with pytest.raises(kind):
-            on.trainings.changes(**({"ended_since": DAY} | given))
+            on.trainings.changes(**how)
         assert on.sandbox.arrivals == []
 
 

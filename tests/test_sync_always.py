@@ -116,7 +116,7 @@ def marks(versions: dict[int, int]) -> dict[int, str]:
     return {id: mark(wire(id, version)) for id, version in versions.items()}
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(before=TENANTS, now=TENANTS, at_once=st.booleans())
 def test_after_a_sync_all_is_known(
     before: dict[int, int], now: dict[int, int], at_once: bool
@@ -138,7 +138,7 @@ def test_after_a_sync_all_is_known(
     run(main())
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(before=TENANTS, now=TENANTS, events=EVENTS, at_once=st.booleans())
 def test_nothing_is_told_that_was_never_so(
     before: dict[int, int], now: dict[int, int], events: list[Event], at_once: bool

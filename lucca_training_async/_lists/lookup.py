@@ -4,6 +4,7 @@
 # ``__module__``, where names in annotations kept as text could not be looked up.
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import attrs
 
@@ -25,7 +26,7 @@ from .query import Filter
 from .records import ListRun
 
 # A list that fails is asked for by halves, to find the record it fails over; not for ever.
-_MOST_FAILURES_IN_A_ROW = 8
+_MOST_FAILURES_IN_A_ROW = 12
 
 
 @attrs.frozen
@@ -81,6 +82,7 @@ class Lookup:
         self._missing: set[int] = set()
         self._pages = 0
         self._failures_in_a_row = 0
+        self._is_introduced = False
         self._stopped: LuccaError | None = None
 
     async def result(self, ids: object, check: Callable[[object], int]) -> TrainingsResult:
@@ -198,18 +200,32 @@ class Lookup:
     async def _failed(self, chunk: list[int], error: LuccaError) -> None:
         """One record may be what Lucca fails over: it must not cost the others."""
         left = self._left(chunk)
-        self._failures_in_a_row += 1
+        # One by itself is where halving was to lead.
+        self._failures_in_a_row += len(chunk) > 1
         concerns_all = not isinstance(error, RequestError) or isinstance(
             error, AuthenticationError | PermissionDeniedError | NotFoundError
         )
         if concerns_all or self._run.stopped is not None:
-            self._stopped = error
+            self._stopped = self._run.stopped or error
+            error = self._stopped
         if self._stopped or len(left) < 2 or self._failures_in_a_row > _MOST_FAILURES_IN_A_ROW:
             self._failures |= dict.fromkeys(left, error)
             return
+        await self._introduce(error)
         half = len(left) // 2
         await self._ask_for(left[:half])
         await self._ask_for(left[half:])
+
+    async def _introduce(self, error: LuccaError) -> None:
+        """Have one answer, if there was none, before more is asked for that may fail.
+
+        A host that has answered nothing but 500 is soon given up, and all ids with it.
+        """
+        is_strange = not self._pages and not self._is_introduced
+        if is_strange and isinstance(error, RequestError) and error.transient:
+            self._is_introduced = True
+            with suppress(LuccaError):  # which the next request meets as well
+                await self._endpoint.count(self._run)
 
 
 def _chunks(ids: list[int]) -> Iterator[list[int]]:
