@@ -22,7 +22,7 @@ from lucca_training_async import (
 from lucca_training_async.sandbox import Fault, Sandbox
 from lucca_training_async.sandbox.data import realized_training
 
-from .plans import LIST, Sized, asked, in_short, singles, without
+from .plans import LIST, Sized, SizedQueue, asked, in_short, singles, without
 from .support import stage
 
 PLANS: list[Any] = ["each", "list", "auto"]
@@ -89,8 +89,9 @@ async def test_auto_asks_once_for_the_count_and_takes_what_needs_fewer_requests(
         iter(range(1, 401)),
         (id for id in range(1, 401)),
         Sized(range(1, 401), 100),
+        SizedQueue(range(1, 401)),
     ],
-    ids=["200", "duplicates", "refused", "lies", "iterator", "generator", "lies too"],
+    ids=["200", "duplicates", "refused", "lies", "iterator", "generator", "lies too", "queue"],
 )
 async def test_auto_asks_for_no_count_where_it_is_not_worth_it_or_nobody_knows(
     ids: Any, caplog: pytest.LogCaptureFixture
