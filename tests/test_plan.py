@@ -122,19 +122,17 @@ def one_shot(ids: range) -> Sized:
     return Sized(iter(ids), len(ids))
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        list,
-        tuple,
-        set,
-        dict.fromkeys,
-        lambda ids: dict.fromkeys(ids).keys(),
-        one_shot,
-        lambda ids: ids,
-    ],
-    ids=["list", "tuple", "set", "dict", "view", "one-shot", "range"],
-)
+COLLECTIONS: dict[str, Callable[[range], Any]] = {
+    "list": list,
+    "tuple": tuple,
+    "set": set,
+    "dict": dict.fromkeys,
+    "view": view,
+    "one-shot": one_shot,
+}
+
+
+@pytest.mark.parametrize("make", COLLECTIONS.values(), ids=COLLECTIONS)
 async def test_auto_takes_the_list_for_any_collection(make: Callable[[range], Any]) -> None:
     wanted = range(101, 601)
     async with stage(sandbox()) as on:

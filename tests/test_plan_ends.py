@@ -60,7 +60,7 @@ async def test_a_stream_left_early_leaves_nothing(after: int, plan: Any) -> None
                 if seen == after:
                     break
         arrived = len(on.sandbox.arrivals)
-        del stream, _
+        del stream
         await assert_nothing_is_left(on)
         assert len(on.sandbox.arrivals) == arrived <= 5
         assert singles(on.sandbox) == []
