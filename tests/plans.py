@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -110,3 +110,17 @@ class Sized:
 
     def __iter__(self) -> Any:
         return iter(self.ids)
+
+
+@attrs.frozen
+class SizedQueue:
+    """Says how many ids it has, but not when they come."""
+
+    ids: Iterable[int]
+
+    def __len__(self) -> int:
+        return len(list(self.ids))
+
+    async def __aiter__(self) -> AsyncGenerator[int, None]:
+        for id in self.ids:
+            yield id

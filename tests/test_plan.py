@@ -22,7 +22,7 @@ from lucca_training_async import (
 from lucca_training_async.sandbox import Fault, Sandbox
 from lucca_training_async.sandbox.data import realized_training
 
-from .plans import LIST, Sized, asked, in_short, singles, without
+from .plans import LIST, Sized, SizedQueue, asked, in_short, singles, without
 from .support import stage
 
 PLANS: list[Any] = ["each", "list", "auto"]
@@ -89,8 +89,9 @@ async def test_auto_asks_once_for_the_count_and_takes_what_needs_fewer_requests(
         iter(range(1, 401)),
         (id for id in range(1, 401)),
         Sized(range(1, 401), 100),
+        SizedQueue(range(1, 401)),
     ],
-    ids=["200", "duplicates", "refused", "lies", "iterator", "generator", "lies too"],
+    ids=["200", "duplicates", "refused", "lies", "iterator", "generator", "lies too", "queue"],
 )
 async def test_auto_asks_for_no_count_where_it_is_not_worth_it_or_nobody_knows(
     ids: Any, caplog: pytest.LogCaptureFixture
@@ -121,19 +122,17 @@ def one_shot(ids: range) -> Sized:
     return Sized(iter(ids), len(ids))
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        list,
-        tuple,
-        set,
-        dict.fromkeys,
-        lambda ids: dict.fromkeys(ids).keys(),
-        one_shot,
-        lambda ids: ids,
-    ],
-    ids=["list", "tuple", "set", "dict", "view", "one-shot", "range"],
-)
+COLLECTIONS: dict[str, Callable[[range], Any]] = {
+    "list": list,
+    "tuple": tuple,
+    "set": set,
+    "dict": dict.fromkeys,
+    "view": view,
+    "one-shot": one_shot,
+}
+
+
+@pytest.mark.parametrize("make", COLLECTIONS.values(), ids=COLLECTIONS)
 async def test_auto_takes_the_list_for_any_collection(make: Callable[[range], Any]) -> None:
     wanted = range(101, 601)
     async with stage(sandbox()) as on:

@@ -180,7 +180,7 @@ def assert_the_same(shorts: list[dict[str, object]]) -> None:
             assert short[part] == value, part
 
 
-@settings(max_examples=25, phases=unshrunk)
+@settings(max_examples=15, phases=unshrunk)
 @given(
     st.data(),
     tenants(),
@@ -209,7 +209,7 @@ def outcome_of(result: BulkResult, id: int) -> object:
     return "missing" if id in result.missing else told(result.failures[id])
 
 
-@settings(max_examples=25, phases=unshrunk)
+@settings(max_examples=15, phases=unshrunk)
 @given(
     st.data(),
     tenants(faults=False),
@@ -261,7 +261,7 @@ def as_generated(id: int) -> RealizedTraining:
     return reader(RealizedTraining)(render(realized_training(id)).encode(), asked_for=id)
 
 
-@settings(max_examples=12, phases=unshrunk)
+@settings(max_examples=10, phases=unshrunk)
 @given(
     st.data(),
     tenants(faults=False),

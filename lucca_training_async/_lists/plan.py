@@ -98,7 +98,10 @@ class PlannedRun(BulkRun):
         self._endpoint = endpoint
         self._single = single
         self._example = 0
-        self._has_begun = plan == "each" or (plan == "auto" and (self.total or 0) <= FEWEST_TO_PLAN)
+        # What waits for its next id is no collection, even if it says how many there will be.
+        is_collection = self.total is not None and not self.source.waits
+        is_large = is_collection and (self.total or 0) > FEWEST_TO_PLAN
+        self._has_begun = plan == "each" or (plan == "auto" and not is_large)
         self._reading_list: asyncio.Event | None = None
         self._stats = PlanStats()
         self._count: int | None = None
