@@ -149,7 +149,7 @@ def test_no_list_goes_on_for_ever(
     count: int | None, news: int, start: str | None, names_next: bool
 ) -> None:
     walk = Walk(1000, start)
-    for number in range(3_000):
+    for number in range(12_000):
         cursor = f"~{number}" if names_next else None
         walk.after(1000, 100 * news, next=cursor, names_next=names_next, count=count)
         if walk.page is None:
@@ -160,7 +160,7 @@ def test_no_list_goes_on_for_ever(
 
 def test_a_count_that_grows_as_it_is_read_is_no_way_to_go_on_for_ever() -> None:
     walk = Walk(1000, None)
-    for number in range(3_000):
+    for number in range(12_000):
         walk.after(1000, 1000, next=f"~{number}", names_next=True, count=1000 * (number + 2))
         if walk.page is None:
             break

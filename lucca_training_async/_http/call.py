@@ -10,6 +10,7 @@ holds nothing.
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import math
 from collections.abc import Awaitable, Callable, Generator
@@ -73,6 +74,13 @@ class Caller:
         """Seconds that a bulk run waits for an outage, or for 429s, to end."""
         return self._policy.patience
 
+    def with_attempts(self, most: int) -> Caller:
+        """The same, for so many attempts at the most."""
+        caller = copy.copy(self)
+        caller._policy = attrs.evolve(self._policy, max_attempts=most)
+        caller._blame = Blame(self._link.health, caller._policy)
+        return caller
+
     def beside(
         self,
         attempts: int | None,
@@ -85,8 +93,7 @@ class Caller:
         In doubt of the host it asks for the witness, of which path and reader are given: that may
         be answered though all of this fails.
         """
-        policy = attrs.evolve(self._policy, max_attempts=attempts or self._policy.max_attempts)
-        caller = Caller(self._link, policy, self._limits.timeouts)
+        caller = self.with_attempts(attempts or self._policy.max_attempts)
         path, read = witness
         caller._fatal = fatal
         caller._witness = Target(self._base_url.with_path(path, encoded=True), read)

@@ -61,9 +61,12 @@ class Endpoint(Generic[R]):
         self._parse: Callable[[bytes], WirePage[R]] = page_reader(record)
         self._style: ArrayStyle | None = None
 
-    async def count(self, owner: Owner, caller: Caller | None = None) -> int | None:
-        """How many there are in all, or None where that isn't told."""
-        query = encoded([("fields.root", ["count"]), ("limit", ["0"])], ArrayStyle.COMMAS)
+    async def count(
+        self, owner: Owner, caller: Caller | None = None, filters: Filters[R] = ()
+    ) -> int | None:
+        """How many there are by Lucca's count, or None where that isn't told."""
+        pairs = [*pairs_of(filters), ("fields.root", ["count"]), ("limit", ["0"])]
+        query = encoded(pairs, self._style or ArrayStyle.COMMAS)
         return (await self._get(query, owner, caller)).wire.count
 
     async def sheet(
@@ -85,14 +88,14 @@ class Endpoint(Generic[R]):
             LuccaError: As for any request.
         """
 
-        async def asked(style: ArrayStyle) -> Sheet[R]:
+        async def asked(style: ArrayStyle, way: Caller | None = caller) -> Sheet[R]:
             pairs: list[tuple[str, Sequence[str]]] = [
                 *pairs_of(filters),
                 ("fields.root", _ROOT),
                 ("limit", (str(limit),)),
                 ("page", (page,)),
             ]
-            return await self._get(encoded(pairs, style), owner, caller)
+            return await self._get(encoded(pairs, style), owner, way)
 
         if self._style is not None or not is_first:
             return await asked(self._style or ArrayStyle.COMMAS)
@@ -100,7 +103,9 @@ class Endpoint(Generic[R]):
         if isinstance(first, Sheet) and (evidence := _evidence(first, filters)).is_clear:
             self._style = ArrayStyle.COMMAS if evidence.is_proof else None
             return first
-        second = await _unless_refused(asked(ArrayStyle.REPEATED))
+        # What fails in both styles has had its attempts in the first.
+        once = (caller or self.caller).with_attempts(1)
+        second = await _unless_refused(asked(ArrayStyle.REPEATED, once))
         if isinstance(first, ResponseError):
             if isinstance(second, ResponseError):
                 raise first

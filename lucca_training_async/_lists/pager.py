@@ -121,6 +121,8 @@ class Pager(Generic[R]):
         if walk.problem is not None:
             # What has come until here is not lost.
             self._problem = self._endpoint.problem(walk.problem, sheet)
+            # Whoever reads but one page would take it for the last.
+            logger.warning("%s", self._problem)
         is_whole = len(self._parts) == 1
         return Sifted(
             items,
@@ -131,10 +133,6 @@ class Pager(Generic[R]):
             is_first,
             was_sifted,
         )
-
-    def skip_part(self) -> None:
-        """Ask for nothing more of the part that the last page was of."""
-        self._walk.page = self._problem = None
 
     def _begin(self, part: int) -> None:
         self._part = part

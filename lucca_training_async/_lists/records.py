@@ -80,8 +80,8 @@ class RecordList(Generic[R]):
         """The records by the page.
 
         Args:
-            start: The ``next`` of a page of an earlier run with the same filters, to go on
-                after it.
+            start: The ``next`` of a page of an earlier run with the same filters and
+                ``page_size``, to go on after it.
 
         Raises:
             DecodeError: A page is none, an item is no record (unless ``on_error`` is a function),
@@ -93,6 +93,8 @@ class RecordList(Generic[R]):
         """
         if start is not None and not isinstance(start, str):  # pyright: ignore
             raise TypeError(f"start must be a str or None, not {type(start).__name__}")
+        if start == "":
+            raise ValueError("start must be a cursor or None, not an empty string")
         async with aclosing(self._sheets(start)) as sheets:
             async for sheet in sheets:
                 records: list[R] = []
@@ -164,17 +166,40 @@ async def count(endpoint: Endpoint[R], filters: Filters[R] | None) -> int:
     with ListRun(endpoint.caller).under_way() as run:
         if not filters and (number := await endpoint.count(run)) is not None:
             return number
-        return await _counted(Pager(endpoint, filters, owner=run), filters)
+        total = 0
+        for part in split(filters):
+            total += await _counted(endpoint, part, run)
+        return total
 
 
-async def _counted(pager: Pager[R], filters: Filters[R]) -> int:
-    # Lucca's bounds may not be those asked for: then the records have to be looked at.
-    is_exact = all(each.wants is None for each in filters)
+async def _counted(endpoint: Endpoint[R], filters: Filters[R], run: ListRun) -> int:
+    pager = Pager(endpoint, filters, owner=run)
     total = 0
     while (sheet := await pager.fetch()) is not None:
-        if is_exact and sheet.is_first and sheet.count is not None and not sheet.was_sifted:
-            total += sheet.count
-            pager.skip_part()
-        else:
-            total += len(sheet.items)
+        if (
+            sheet.is_first
+            and sheet.count is not None
+            and sheet.count > sheet.received
+            and not sheet.was_sifted
+            and await _is_to_be_believed(endpoint, filters, run, sheet.count)
+        ):
+            return sheet.count
+        total += len(sheet.items)
     return total
+
+
+async def _is_to_be_believed(
+    endpoint: Endpoint[R], filters: Filters[R], run: ListRun, number: int
+) -> bool:
+    """Whether all filters have been read, so that none of the records has to be looked at.
+
+    The records of one page may answer a filter that Lucca has ignored, and its bounds may not be
+    those asked for.
+    """
+    if any(each.wants is not None for each in filters):
+        return False
+    for each in filters:
+        others = tuple(other for other in filters if other is not each)
+        if await endpoint.count(run, filters=others) in (number, None):
+            return False
+    return True

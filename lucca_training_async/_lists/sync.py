@@ -98,7 +98,6 @@ async def changes(
 
 
 def _compared(record: RealizedTraining, known: Mapping[int, str]) -> Added | Changed | None:
-    before = known.get(record.id)
-    if before is None:
+    if record.id not in known:
         return Added(record)
-    return None if before == record.fingerprint else Changed(record)
+    return None if known[record.id] == record.fingerprint else Changed(record)

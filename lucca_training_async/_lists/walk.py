@@ -12,8 +12,8 @@ FIRST_PAGE = "1"
 # sign of a loop, but pages of nothing else are.
 _MOST_STALE_PAGES = 10
 _SLACK = 1000
-# Of which nobody says that there are so many.
-_MOST_ITEMS = 2_000_000
+# A million records by the hundred, of which nobody says that there are so many.
+_MOST_PAGES_UNCOUNTED = 10_000
 
 
 class Walk:
@@ -39,7 +39,6 @@ class Walk:
         self._pages = 0
         self._stale = 0
         self._fewest: int | None = None
-        self._most = 0
         self._has_named_next = False
 
     def after(
@@ -59,7 +58,6 @@ class Walk:
         self._stale = 0 if news else self._stale + 1
         if count is not None:
             self._fewest = count if self._fewest is None else min(self._fewest, count)
-            self._most = max(self._most, count)
         self._has_named_next = self._has_named_next or names_next
         going_on = next
         if not names_next and items and self._may_have_more(items, news):
@@ -101,10 +99,10 @@ class Walk:
         return None
 
     def _problem_of_length(self) -> str | None:
-        if self._fewest is not None and self._received > 2 * self._most + _SLACK:
-            return f"it goes on after {self._received} items, although there are {self._most}"
-        if self._received > max(_MOST_ITEMS, 2 * (self._fewest or 0) + _SLACK):
-            return f"it goes on after {self._received} items"
+        if self._fewest is not None and self._received > 2 * self._fewest + _SLACK:
+            return f"it goes on after {self._received} items, although there are {self._fewest}"
+        if self._fewest is None and self._pages >= _MOST_PAGES_UNCOUNTED:
+            return f"it goes on after {self._pages} pages, and has no count"
         if self._stale > _MOST_STALE_PAGES:
             return f"it goes on after {self._stale} pages without anything new"
         return None

@@ -14,14 +14,19 @@ MOST_DIGITS = 100
 _AROUND_JSON = "\ufeff \t\r\n"  # a byte order mark and JSON's white space
 
 
-def parse(body: bytes | str) -> object:
+def parse(body: bytes | str, *, strict: bool = False) -> object:
     """The value of a JSON text; numbers are int or, with a fraction or exponent, Decimal.
+
+    Args:
+        body: The text.
+        strict: Refuse NaN and the infinities, which are left for a hook to refuse otherwise: where
+            nobody knows the field they do no harm.
 
     Raises:
         WireError: It is no JSON, or nested too deeply.
     """
     try:
-        return _parse(body.decode() if isinstance(body, bytes) else body)
+        return _parse(body.decode() if isinstance(body, bytes) else body, strict)
     except JSONDecodeError as error:
         problem: WireError = JsonSyntaxError(
             [Fault("$", f"no JSON ({error.msg} at character {error.pos})")]
@@ -69,13 +74,16 @@ def exact(text: str) -> Decimal:
         return Decimal("NaN")
 
 
-def _parse(body: str) -> object:
+def _parse(body: str, strict: bool) -> object:
     text = body.strip(_AROUND_JSON)
+    decoder = _json_without_nan if strict else _json
     try:
-        data, end = _json.raw_decode(text)
+        data, end = decoder.raw_decode(text)
     except JSONDecodeError:
         raise
     except ValueError:  # an integer of more digits than Python converts
+        if strict:
+            raise JSONDecodeError("a number of too many digits", text, 0) from None
         data, end = _json_with_absurd_integers.raw_decode(text)
     if end != len(text):
         raise JSONDecodeError("Extra data", text, end)
@@ -87,8 +95,13 @@ def _integer_or_nan(text: str) -> object:
     return int(text) if len(text) <= MOST_DIGITS else Decimal("NaN")
 
 
+def _no_constant(name: str) -> None:
+    raise JSONDecodeError(f"{name} is none of its values", name, 0)
+
+
 # NaN and the infinities, which Python takes for JSON, become floats: no hook accepts one.
 _json = JSONDecoder(parse_float=exact, parse_constant=float)
+_json_without_nan = JSONDecoder(parse_float=exact, parse_constant=_no_constant)
 _json_with_absurd_integers = JSONDecoder(
     parse_float=exact, parse_constant=float, parse_int=_integer_or_nan
 )

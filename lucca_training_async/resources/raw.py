@@ -110,6 +110,6 @@ def _text(value: object) -> str:
 
 
 def _read(reply: Reply) -> RawResponse:
-    body = parse(reply.body) if reply.body.strip() else None
+    body = parse(reply.body, strict=True) if reply.body.strip() else None
     headers = CIMultiDictProxy(CIMultiDict(reply.headers))
     return RawResponse(reply.status, headers, body)
