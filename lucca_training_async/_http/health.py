@@ -130,6 +130,8 @@ class Health:
         turn = self.silence.probes % (_SELDOM if is_tried else 3)
         if turn == (_SELDOM - 1 if is_tried else 2):
             return own
+        if self.witness is None:
+            return own  # a stranger is not asked for more than is wanted of it
         return (self.recent if turn % 2 else own.witness or self.witness) or own
 
     def answered(self, target: Target[object], now: float) -> None:
