@@ -216,7 +216,8 @@ class BulkRun(StoppableRun):
 
     async def _work(self, deliver: Deliver) -> None:
         await self.prepare(deliver)
-        while (taken := await self.take()) is not None:
+        take = self.taking()
+        while (taken := await take()) is not None:
             await self.hand_over(deliver, taken, await self._outcome(taken))
         self._finished += 1
         if self._finished == self.workers:
@@ -234,10 +235,11 @@ class BulkRun(StoppableRun):
         if self._on_progress is not None:
             self._tell_progress()
 
-    async def take(self) -> TakenId | None:
-        """The next id, or None when there is none left."""
-        if not self.source.waits:
-            return await self.source.next()
+    def taking(self) -> Callable[[], Awaitable[TakenId | None]]:
+        """What gives the next id, or None when there is none left."""
+        return self._next if self.source.waits else self.source.next
+
+    async def _next(self) -> TakenId | None:
         task = asyncio.current_task()
         assert task is not None
         self._reading.add(task)

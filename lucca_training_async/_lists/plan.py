@@ -101,7 +101,8 @@ class PlannedRun(BulkRun):
         # What waits for its next id is no collection, even if it says how many there will be.
         is_collection = self.total is not None and not self.source.waits
         is_large = is_collection and (self.total or 0) > FEWEST_TO_PLAN
-        self._has_begun = plan == "each" or (plan == "auto" and not is_large)
+        self._may_list = plan == "list" or (plan == "auto" and is_large)
+        self._has_begun = False
         self._reading_list: asyncio.Event | None = None
         self._stats = PlanStats()
         self._count: int | None = None
@@ -110,7 +111,7 @@ class PlannedRun(BulkRun):
 
     async def prepare(self, deliver: Deliver) -> None:
         """The first worker reads the list; the others wait for what it leaves."""
-        if self._has_begun:
+        if self._has_begun or not self._may_list:
             return
         self._has_begun = True
         try:
@@ -157,7 +158,8 @@ class PlannedRun(BulkRun):
         done = self._reading_list = asyncio.Event()
         pending: dict[int, TakenId] = {}
         try:
-            while (taken := await super().take()) is not None:
+            take = super().taking()
+            while (taken := await take()) is not None:
                 if isinstance(taken.id, InvalidIdError):
                     await self.hand_over(deliver, taken, Refused(taken.value, taken.id))
                 else:
@@ -168,11 +170,16 @@ class PlannedRun(BulkRun):
             self._reading_list = None
             done.set()
 
-    async def take(self) -> TakenId | None:
+    def taking(self) -> Callable[[], Awaitable[TakenId | None]]:
         """As of any bulk run, but for the time in which the list is read."""
-        while self._reading_list is not None:
-            await self._reading_list.wait()
-        return await super().take()
+        take = super().taking()
+
+        async def take_after_list() -> TakenId | None:
+            while self._reading_list is not None:
+                await self._reading_list.wait()
+            return await take()
+
+        return take_after_list if self._may_list else take
 
     # -- whether, and for how long
 
