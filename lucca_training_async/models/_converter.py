@@ -8,7 +8,7 @@ A value of the wrong type is an error that names its place. The models register 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -74,27 +74,52 @@ def _text_or_none(member: str | None) -> str | None:
 
 
 def _register_record(cls: type[attrs.AttrsInstance]) -> None:
-    fields = attrs.fields(cls)
-    names = {field.name: _camel(field.name) for field in fields}
-    structured: Any = {
+    # By factories: what is not used, which is most of it, is not made when this is imported.
+    optional: Any = cls | None
+
+    def is_record(asked: Any) -> bool:
+        return asked is cls
+
+    def is_record_or_null(asked: Any) -> bool:
+        return bool(asked == optional)
+
+    def structure_hook(_: Any) -> hooks.Hook:
+        return _structure_hook(cls)
+
+    def optional_hook(_: Any) -> hooks.Hook:
+        return hooks.or_null(cast(hooks.Hook, _converter.get_structure_hook(cls)))
+
+    def unstructure_hook(_: Any) -> Callable[[Any], dict[str, Any]]:
+        return _unstructure_hook(cls)
+
+    _converter.register_structure_hook_factory(is_record, structure_hook)
+    _converter.register_structure_hook_factory(is_record_or_null, optional_hook)
+    _converter.register_unstructure_hook_factory(is_record, unstructure_hook)
+
+
+def _structure_hook(cls: type[attrs.AttrsInstance]) -> hooks.Hook:
+    overrides: Any = {
         field.name: override(
-            rename=names[field.name],
+            rename=_camel(field.name),
             struct_hook=hooks.or_default(field.default, hooks.a_bool)
             if isinstance(field.default, bool)
             else None,
         )
-        for field in fields
+        for field in attrs.fields(cls)
     }
-    structure_members = make_dict_structure_fn(cls, _converter, **structured)
+    structure_members = make_dict_structure_fn(cls, _converter, **overrides)
 
     def hook(value: object, target: Any) -> Any:
         if not isinstance(value, dict):
             refuse(value, "an object")
         return structure_members(value, target)  # pyright: ignore[reportUnknownArgumentType]
 
-    _register(cls, hook)
-    renames: Any = {name: override(rename=renamed) for name, renamed in names.items()}
-    _converter.register_unstructure_hook(cls, make_dict_unstructure_fn(cls, _converter, **renames))
+    return hook
+
+
+def _unstructure_hook(cls: type[attrs.AttrsInstance]) -> Callable[[Any], dict[str, Any]]:
+    renames: Any = {it.name: override(rename=_camel(it.name)) for it in attrs.fields(cls)}
+    return make_dict_unstructure_fn(cls, _converter, **renames)
 
 
 def _register(cls: Any, hook: hooks.Hook) -> None:
