@@ -13,8 +13,11 @@ exclude_patterns = ["_build"]
 nitpicky = True
 # Their documentation is not at hand without the internet, so their names can't be links.
 nitpick_ignore_regex = [
-    ("py:.*", r"(aiohttp|asyncio|collections|datetime|decimal|enum|tenacity|typing|yarl)\..*")
+    ("py:.*", r"(aiohttp|asyncio|collections|datetime|decimal|dlt|enum|tenacity|typing|yarl)\..*")
 ]
+
+# The page about dlt tells of our source for it, and not everybody has dlt.
+autodoc_mock_imports = ["dlt"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"

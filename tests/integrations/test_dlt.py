@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import dlt
 import duckdb
@@ -48,12 +48,15 @@ def trainings_of(sandbox: Sandbox, **arguments: Any) -> Any:
 
 
 def pipeline(name: str = "lucca") -> Any:
-    return dlt.pipeline(name, destination=dlt.destinations.duckdb(f"{name}.duckdb"), dataset_name="hr")
+    return dlt.pipeline(
+        name, destination=dlt.destinations.duckdb(f"{name}.duckdb"), dataset_name="hr"
+    )
 
 
 def query(sql: str, name: str = "lucca") -> list[tuple[Any, ...]]:
     with duckdb.connect(f"{name}.duckdb") as connection:
-        return cast("list[tuple[Any, ...]]", connection.sql(sql).fetchall())
+        rows: list[tuple[Any, ...]] = connection.sql(sql).fetchall()
+    return rows
 
 
 def queries(sandbox: Sandbox, path: str = PATH) -> list[str]:
@@ -125,7 +128,7 @@ def test_hours_are_exact(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize("hours", ["0.0000000001", "1e30"])
 def test_hours_that_would_be_rounded_fail_the_run(sandbox: Sandbox, hours: str) -> None:
     sandbox.put(record(1001, durationInHours=Decimal(hours)))
-    with pytest.raises(PipelineStepFailed, match=r"RealizedTraining 1001: duration_in_hours is not"):
+    with pytest.raises(PipelineStepFailed, match=r"RealizedTraining 1001: duration_in_hours"):
         pipeline().run(trainings_of(sandbox))
 
 
@@ -160,7 +163,9 @@ def test_a_later_run_asks_for_what_may_be_new(sandbox: Sandbox) -> None:
     (asked,) = queries(sandbox)
     # The day of the first run begins last at UTC-12, and Lucca's own bound is not included.
     assert any(f"sessionEndOnAfter={days_ago(days)}&" in asked for days in (21, 22))
-    late = query("select id, duration_in_hours from hr.realized_trainings where id > 1000 order by 1")
+    late = query(
+        "select id, duration_in_hours from hr.realized_trainings where id > 1000 order by 1"
+    )
     assert late[0] == (1001, Decimal(4))
     assert [id for id, _ in late] == [1001, 1002]
     assert query("select count(*), count(distinct id) from hr.realized_trainings") == [(252, 252)]
@@ -188,8 +193,7 @@ def test_what_is_no_longer_there_is_replaced_but_not_merged(sandbox: Sandbox) ->
 def test_a_run_that_fails_counts_for_nothing(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    page = [Fault.slow(0), Fault.error(403)]
-    sandbox.inject(*page)
+    sandbox.inject(Fault.slow(0), Fault.error(403))
     with counted_clients(monkeypatch) as closed:
         with pytest.raises(PipelineStepFailed) as caught:
             pipeline().run(trainings_of(sandbox))
@@ -229,9 +233,7 @@ def test_a_run_that_is_cut_short_counts_for_nothing(
     assert query("select count(*) from hr.realized_trainings") == [(250,)]
 
 
-def test_the_resources_share_a_client(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_resources_share_a_client(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     with counted_clients(monkeypatch) as closed:
         pipeline().run(source(sandbox))
         assert closed == [True]
@@ -249,7 +251,9 @@ def test_another_host_is_another_beginning(sandbox: Sandbox) -> None:
 def test_tables_are_there_without_a_record() -> None:
     with Sandbox(rate_limit=None, size=0) as empty:
         pipeline().run(trainings_of(empty))
-    assert query("select count(*), sum(duration_in_hours) from hr.realized_trainings") == [(0, None)]
+    assert query("select count(*), sum(duration_in_hours) from hr.realized_trainings") == [
+        (0, None)
+    ]
 
 
 def test_host_and_key_come_from_dlts_configuration(
