@@ -104,7 +104,7 @@ def with_training(**changes: Any) -> dict[str, Any]:
     return example | {"training": example["training"] | changes}
 
 
-BAD = [
+BAD: list[tuple[dict[str, Any], str, int | None]] = [
     (with_training(level=5), "training.level", 235),
     (with_training(id="45"), "training.id", 235),
     (realized_training(235) | {"training": []}, "training", 235),

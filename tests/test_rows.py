@@ -20,11 +20,11 @@ COLUMNS = columns_of(RealizedTraining)
 
 
 def training(hours: str = "14", **members: Any) -> RealizedTraining:
-    days = {"session_starts_on": DAY, "session_ends_on": DAY}
+    days: dict[str, Any] = {"session_starts_on": DAY, "session_ends_on": DAY}
     return RealizedTraining(id=7, owner_id=1, duration_in_hours=Decimal(hours), **days, **members)
 
 
-def leaves(kind: type[Any]) -> int:
+def leaves(kind: Any) -> int:
     within = [
         inner
         for field in attrs.fields(kind)
@@ -35,7 +35,7 @@ def leaves(kind: type[Any]) -> int:
 
 
 @pytest.mark.parametrize("kind", [RealizedTraining, Training, TrainingDemand])
-def test_no_two_values_have_the_same_column(kind: type[Any]) -> None:
+def test_no_two_values_have_the_same_column(kind: Any) -> None:
     assert len(columns_of(kind)) == leaves(kind)
 
 
