@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lucca_training_async.sandbox import Sandbox
-
 import pytest
+
+from lucca_training_async.sandbox import Sandbox
 
 from ..test_examples import EXAMPLES, INTEGRATIONS
 
