@@ -10,11 +10,14 @@ nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_existing_virtualenvs = True
 # A tool that happens to be on the PATH is another version than the one we ask for, or none.
 nox.options.error_on_external_run = True
-nox.options.sessions = ["tests", "lowest", "endurance", "lint", "types", "docs"]
+nox.options.sessions = ["tests", "lowest", "integrations", "endurance", "lint", "types", "docs"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 # Those that this machine lacks are skipped, but .ci/run makes them an error.
 PYTHONS = nox.project.python_versions(PYPROJECT)
+
+# What only the session "integrations" can check the types of.
+WITH_DLT = ["lucca_training_async/integrations", "tests/integrations"]
 
 # For a session's own Python to run: what counts is what the tests will import.
 INSTALLED = """
@@ -52,6 +55,22 @@ def lowest(session: nox.Session) -> None:
     session.install("-e", ".[dev]", *pins)
     session.run("python", "-c", INSTALLED, *pins)
     session.run("pytest", *session.posargs)
+
+
+@nox.session
+def integrations(session: nox.Session) -> None:
+    """What needs pandas, polars or dlt: its tests, its types, and the oldest dlt that we claim."""
+    (bound,) = PYPROJECT["project"]["optional-dependencies"]["dlt"]
+    oldest = bound.replace(">=", "==")
+    # Without this the tests would be left out where something is missing.
+    env = {"LUCCA_INTEGRATIONS": "1"}
+    session.install("-e", ".[dev,dlt]", "duckdb", "pandas", "polars")
+    session.run("pytest", "tests/integrations", *session.posargs, env=env)
+    session.run("mypy", *WITH_DLT)
+    session.run("pyright", "--warnings", "--project", "tests/integrations")
+    session.install(oldest)
+    session.run("python", "-c", INSTALLED, oldest)
+    session.run("pytest", "tests/integrations", *session.posargs, env=env)
 
 
 @nox.session

@@ -15,8 +15,11 @@ nitpicky = True
 nitpick_ignore_regex = [
     # A type variable is no class.
     ("py:class", r"lucca_training_async\._lists\.\w+\.R"),
-    ("py:.*", r"(aiohttp|asyncio|collections|datetime|decimal|enum|tenacity|typing|yarl)\..*"),
+    ("py:.*", r"(aiohttp|asyncio|collections|datetime|decimal|dlt|enum|tenacity|typing|yarl)\..*"),
 ]
+
+# The page about dlt tells of our source for it, and not everybody has dlt.
+autodoc_mock_imports = ["dlt"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"

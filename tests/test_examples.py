@@ -14,7 +14,9 @@ from sybil.parsers.markdown import CodeBlockParser
 from lucca_training_async.sandbox import Sandbox
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# It needs what tests/integrations needs, and runs there.
+INTEGRATIONS = ROOT / "docs" / "integrations.md"
+DOCUMENTS = [ROOT / "README.md", *sorted({*(ROOT / "docs").glob("*.md")} - {INTEGRATIONS})]
 
 run_python = PythonEvaluator()
 

@@ -66,7 +66,7 @@ def _values(
 
 
 def _fixed(number: Decimal, record: Record, column: str) -> Decimal:
-    """The same number without an exponent, which not every database reads exactly."""
+    """The same number with all its digits: 1E+2 would be a float to some databases."""
     try:
         fixed = number.quantize(_SMALLEST, context=_CONTEXT)
     except InvalidOperation:

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+from typing import Any, TypeVar, Unpack
 
 import attrs
 import dlt
@@ -17,9 +17,6 @@ from ..client import LuccaTrainingClient
 from ..models import RealizedTraining, Record, Training, TrainingDemand
 from ..settings import ClientOptions, Settings, forgetting_arguments
 from ._rows import PRECISION, SCALE, columns_of, row_of
-
-if TYPE_CHECKING:
-    from dlt.extract import DltSource
 
 R = TypeVar("R", bound=Record)
 
@@ -45,7 +42,7 @@ def lucca_source(
     lag: int | None = None,
     on_error: OnError = "raise",
     **options: Unpack[ClientOptions],
-) -> DltSource:
+) -> dlt.sources.DltSource:
     """What Lucca knows of trainings, as a source for dlt.
 
     Its resources are ``realized_trainings``, merged by ``id``, and ``trainings`` and

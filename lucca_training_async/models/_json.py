@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from json import JSONDecodeError, JSONDecoder
@@ -11,6 +12,7 @@ from typing import Any, cast
 from ._faults import Fault, JsonSyntaxError, WireError
 
 MOST_DIGITS = 100
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _AROUND_JSON = "\ufeff \t\r\n"  # a byte order mark and JSON's white space
 
 
@@ -54,7 +56,9 @@ def dumps(value: object) -> str:
         return f"{{{', '.join(f'{json.dumps(str(k))}: {dumps(v)}' for k, v in members)}}}"
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(dumps, cast('list[Any]', value)))}]"
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    # Half of a character, which JSON can escape and UTF-8 can't hold.
+    return json.dumps(value) if _SURROGATE.search(text) else text
 
 
 def _number(number: Decimal) -> str:

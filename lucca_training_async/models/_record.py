@@ -5,6 +5,8 @@
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
 from typing import Any, Self, cast
@@ -50,9 +52,9 @@ class Record:
         """A short hash (16 hexadecimal digits) that is equal as long as the record is.
 
         The same in every process and on every machine. An hour written as 14.00 and as 14 gives
-        the same one, and so does a field that is null or absent.
+        the same one, and so do a field that is null or absent and a moment in another time zone.
         """
-        plain = dumps(_canonical(unstructure(cast(Any, self))))
+        plain = dumps(_canonical(self.to_dict()))
         return hashlib.blake2s(plain.encode(), digest_size=8).hexdigest()
 
 
@@ -67,14 +69,29 @@ def _canonical(value: object) -> object:
         return {k: _canonical(members[k]) for k in sorted(members) if members[k] is not None}
     if isinstance(value, list):
         return [_canonical(item) for item in value]  # pyright: ignore
-    return _shortest(value) if isinstance(value, Decimal) else value
+    if isinstance(value, date):
+        return _in_one_zone(value).isoformat()
+    # Among translations a number may be an int one day, a Decimal the next, and even absurd.
+    if type(value) in (int, float) or isinstance(value, Decimal):
+        return _shortest(Decimal(cast(Any, value)))
+    return value
 
 
-def _shortest(number: Decimal) -> str:
+def _in_one_zone(day: date) -> date:
+    if isinstance(day, datetime) and day.tzinfo is not None:
+        # In the first hours of the calendar UTC has no such moment.
+        with suppress(OverflowError):
+            return day.astimezone(UTC)
+    return day
+
+
+def _shortest(number: Decimal) -> Decimal | str:
     """The same for every way to write a number; Decimal's own ``normalize`` rounds."""
     sign, digits, exponent = number.as_tuple()
-    if not number or not isinstance(exponent, int):
-        return str(abs(number))[:1]
+    if not isinstance(exponent, int):
+        return str(number)
+    if not number:
+        return Decimal(0)
     shown = "".join(map(str, digits))
     significant = shown.rstrip("0")
-    return f"{'-' * sign}{significant}e{exponent + len(shown) - len(significant)}"
+    return Decimal((sign, tuple(map(int, significant)), exponent + len(shown) - len(significant)))

@@ -1,0 +1,26 @@
+"""The examples on the page about other tools."""
+
+from __future__ import annotations
+
+import pytest
+
+from lucca_training_async.sandbox import Sandbox
+
+from ..test_examples import EXAMPLES, INTEGRATIONS
+
+
+def test_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Sandbox(rate_limit=None, size=3000) as sandbox:
+        monkeypatch.setenv("LUCCA_HOST", sandbox.url)
+        monkeypatch.setenv("LUCCA_API_KEY", sandbox.api_key)
+        monkeypatch.setenv("SOURCES__LUCCA__HOST", sandbox.url)
+        monkeypatch.setenv("SOURCES__LUCCA__API_KEY", sandbox.api_key)
+        for example in EXAMPLES.parse(INTEGRATIONS).examples():
+            example.evaluate()
+
+
+def test_there_are_examples() -> None:
+    text = INTEGRATIONS.read_text()
+    assert len(list(EXAMPLES.parse(INTEGRATIONS).examples())) == 7
+    for tool in ("import pandas", "import polars", "import dlt"):
+        assert tool in text
