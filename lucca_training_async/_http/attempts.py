@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
-from .._budget import Closure, Gate, Place
+from .._budget import Closure, Gate, Place, logger
 from ..errors import RequestError
 from .health import Silence, Target
 
@@ -130,3 +130,13 @@ class Call(Generic[T]):
         if not doubt.is_outage and doubt.over_at <= self.used_up_by:
             assert self.failure is not None
             raise self.failure
+
+
+def log_attempt(call: Call[Any], target: Target[T], came_to: object, sent_at: float) -> None:
+    seconds = call.gate.now() - sent_at
+    which = f"attempt {call.requests}" if target is call.target else "to see whether it answers"
+    logger.debug("GET %s -> %s in %.3f s (%s)", target.url, came_to, seconds, which)
+
+
+def log_retry(call: Call[Any], error: RequestError, seconds: float, why: str) -> None:
+    logger.info("retrying GET %s in %.2f s (%s: %s)", call.target.url, seconds, why, error)

@@ -34,7 +34,7 @@ from .answers import (
     response_error,
     too_large_error,
 )
-from .attempts import Call
+from .attempts import Call, log_attempt, log_retry
 from .blame import Blame
 from .health import Target
 from .link import Link
@@ -248,14 +248,14 @@ class Caller:
         except LuccaConnectionError as error:
             if not error.sent:
                 admission.sent = Sent.NEVER
-            _log_attempt(call, target, type(error).__name__, sent_at)
+            log_attempt(call, target, type(error).__name__, sent_at)
             raise
         except NotSentError:
             admission.sent = Sent.NEVER
             call.uncount(target)
         else:
             if logger.isEnabledFor(logging.DEBUG):
-                _log_attempt(call, target, reply.status, sent_at)
+                log_attempt(call, target, reply.status, sent_at)
             if notice := deprecation_notice(reply.headers):
                 self._link.tell_deprecation(target.url, notice)
             return reply
@@ -304,7 +304,7 @@ class Caller:
         seconds = self._blame.refused(call, admission, error, target, sent_at)
         if self._elapsed(call) + seconds > self._deadline:
             raise error
-        _log_retry(call, error, seconds, "not counted as an attempt")
+        log_retry(call, error, seconds, "not counted as an attempt")
 
     def _end_of(self, call: Call[T]) -> LuccaError:
         """What becomes of a call that won't wait, and of its owner, if that is a run."""
@@ -333,7 +333,7 @@ class Caller:
         def log(state: tenacity.RetryCallState) -> None:
             assert call.failure is not None
             number = f"attempt {state.attempt_number} of {self._policy.max_attempts} failed"
-            _log_retry(call, call.failure, state.upcoming_sleep, number)
+            log_retry(call, call.failure, state.upcoming_sleep, number)
 
         def rest(seconds: float) -> Awaitable[None]:
             return call.gate.rest(call.place, seconds)
@@ -345,13 +345,3 @@ class Caller:
 
     def _elapsed(self, call: Call[T]) -> float:
         return call.gate.now() - call.started_at if call.requests else 0.0
-
-
-def _log_attempt(call: Call[Any], target: Target[T], came_to: object, sent_at: float) -> None:
-    seconds = call.gate.now() - sent_at
-    which = f"attempt {call.requests}" if target is call.target else "to see whether it answers"
-    logger.debug("GET %s -> %s in %.3f s (%s)", target.url, came_to, seconds, which)
-
-
-def _log_retry(call: Call[Any], error: RequestError, seconds: float, why: str) -> None:
-    logger.info("retrying GET %s in %.2f s (%s: %s)", call.target.url, seconds, why, error)
