@@ -234,7 +234,7 @@ class PermissionDeniedError(ResponseError):
 
 
 class NotFoundError(ResponseError):
-    """404: no such realized training, or none that the key's role may see.
+    """404: no such record, or none that the key's role may see.
 
     A 404 with an HTML page is a plain :class:`ResponseError`.
     """

@@ -19,7 +19,9 @@ def check_plain_function(name: str, function: object) -> None:
     while isinstance(function, functools.partial):
         function = cast("functools.partial[object]", function).func
     call: object = getattr(type(function), "__call__", None)  # noqa: B004  # it is looked at
-    if not callable(function) or _is_async(function) or _is_async(call):
+    if not callable(function):
+        raise TypeError(f"{name} must be a plain function, not {type(function).__name__}")
+    if _is_async(function) or _is_async(call):
         raise TypeError(f"{name} must be a plain function, not an async one")
 
 

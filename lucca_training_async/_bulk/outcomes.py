@@ -130,7 +130,8 @@ class BulkStats:
             had asked to wait.
         plan: Whether ids were asked for by ``"list"`` first, or ``"each"`` by itself.
         pages: Pages of the list that were read.
-        requests_saved: How many ids the list brought beyond the requests that it took.
+        requests_saved: How many ids the list brought beyond the requests that it took; less than
+            nothing where those were in vain.
     """
 
     requests: int = 0

@@ -107,6 +107,7 @@ class PlannedRun(BulkRun):
         self._stats = PlanStats()
         self._count: int | None = None
         self._received = 0
+        self._shown_last = 0
         self._has_more = True
 
     async def prepare(self, deliver: Deliver) -> None:
@@ -223,7 +224,8 @@ class PlannedRun(BulkRun):
             return False
         # The pages may be smaller than asked for.
         pages = pages_for(left, max(1, self._received // read))
-        if pages < min(left, ids):
+        # Ids lie close together, so that a page which showed some may be followed by another.
+        if pages < min(left, ids) or self._shown_last:
             return True
         told = "plan each for what is left: %d pages with %d records, and %d ids"
         logger.info(told, pages, left, ids)
@@ -270,6 +272,7 @@ class PlannedRun(BulkRun):
         self._has_more = sheet.next is not None
         self._stats.pages += 1
         self._stats.found += len(found)
+        self._shown_last = len(found)
         if records:
             self.note_answer(None)  # a key that is denied some ids may read others
         return found

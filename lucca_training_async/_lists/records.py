@@ -29,7 +29,7 @@ class Page(Generic[R]):
     """One page of a list.
 
     Attributes:
-        items: Its records: what was asked for, without those of the pages before.
+        items: The list's records on it, without those of the pages before.
         next: The cursor of the page after it, for ``pages(start=...)``; None after the last.
         prev: The cursor of the page before it, or None.
         count: How many records the list has, by Lucca's count, or None where it isn't known. It
@@ -54,7 +54,7 @@ class RecordList(Generic[R]):
         self, endpoint: Endpoint[R], filters: Filters[R] | None, page_size: int, on_error: OnError
     ) -> None:
         if on_error != "raise":
-            check_plain_function("on_error", on_error)
+            check_plain_function("on_error ('raise' apart)", on_error)
             if not callable(on_error):
                 raise TypeError("on_error must be 'raise' or a function")
         if type(page_size) is not int or not 1 <= page_size <= MOST_ITEMS:

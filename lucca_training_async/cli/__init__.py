@@ -10,10 +10,12 @@ from collections.abc import Callable, Sequence
 from .. import __version__
 from ..errors import ConfigurationError
 from ..models import MAX_ID
-from ..sandbox.server import HIGHEST_ID
 from ..settings import ApiKey, RateLimit
 from . import demo, sandbox
 from .scenario import FEWEST_IDS, MOST_IDS
+
+# What is printed in README and docs is from one of this size.
+_SMALL_TENANT = 1_200
 
 __all__ = ["main"]
 
@@ -71,7 +73,7 @@ def _add_sandbox_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size",
         type=_number(int, 0, MAX_ID),
-        default=HIGHEST_ID,
+        default=_SMALL_TENANT,
         metavar="N",
         help="how many realized trainings there are (default: %(default)s)",
     )

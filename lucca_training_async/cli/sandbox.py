@@ -44,6 +44,16 @@ async def _serve(sandbox: Sandbox, port: int, limit: RateLimit | None) -> int:
     return 0
 
 
+def _client(limit: RateLimit | None) -> str:
+    """What is to find it: the client has a budget of its own, which is Lucca's by default."""
+    if limit == RateLimit():
+        return "LuccaTrainingClient.from_env()"
+    if limit is None:
+        return "LuccaTrainingClient.from_env(rate_limit=None)"
+    own = f"RateLimit({limit.requests}, {limit.period:g})"
+    return f"LuccaTrainingClient.from_env(rate_limit={own})"
+
+
 def greeting(url: str, api_key: str, limit: RateLimit | None) -> str:
     """What to know about a running sandbox, in lines that can be pasted into a shell."""
     budget = "none" if limit is None else f"{limit.requests} requests per {limit.period:g} s"
@@ -59,7 +69,7 @@ Try it:
 
   curl -H {header} {url}{_EXAMPLE}
 
-Let LuccaTrainingClient.from_env() find it:
+Let {_client(limit)} find it:
 
   export LUCCA_HOST={url}
   export LUCCA_API_KEY={shlex.quote(api_key)}
