@@ -180,7 +180,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 @given(TEXTS, TEXTS)
 def test_any_text_survives(cursor: str, search: str) -> None:
     for style in ArrayStyle:
-        query = encoded([("page", [cursor]), ("search", [search])], style)
+        query = encoded([("page", [cursor]), ("search", [search])], {}, style)
         assert query.isascii()
         assert parse_qsl(query, keep_blank_values=True, strict_parsing=True) == [
             ("page", cursor),
@@ -195,7 +195,7 @@ def test_any_text_survives(cursor: str, search: str) -> None:
     [(ArrayStyle.COMMAS, "a=1,2&b=x%2Cy"), (ArrayStyle.REPEATED, "a=1&a=2&b=x%2Cy")],
 )
 def test_styles(style: ArrayStyle, query: str) -> None:
-    assert encoded([("a", ["1", "2"]), ("b", ["x,y"])], style) == query
+    assert encoded([("a", ["1", "2"]), ("b", ["x,y"])], {}, style) == query
 
 
 @attrs.frozen
@@ -225,7 +225,7 @@ def longest_url(filters: Sequence[Filter[Any]]) -> int:
         ("limit", ["100"]),
         ("page", [CURSOR]),
     ]
-    queries = [encoded(pairs, style) for style in ArrayStyle]
+    queries = [encoded(pairs, {}, style) for style in ArrayStyle]
     path = max(REALIZED, TRAININGS, DEMANDS, key=len)
     return max(len(f"{HOST}{path}?{query}") for query in queries)
 

@@ -204,11 +204,12 @@ def decode_error(reply: Reply, error: WireError, *, attempts: int, key: ApiKey) 
 def item_error(reply: Reply, item: BadItem, key: ApiKey) -> DecodeError:
     """The exception for an item of a page that is no record; the page is none the worse for it."""
     told = "; ".join(_told(fault, key) for fault in item.faults[:_MOST_FAULTS_TOLD])
+    raw: object = None
     try:
         raw = _without_key(item.raw, key)
         text = dumps(raw)
     except (ValueError, RecursionError):  # NaN, or nested too deeply
-        raw, text = None, "something without JSON"
+        text = "something without JSON"
     begins = quoted(text, key, _EXCERPT_CHARACTERS)
     return DecodeError(
         f"an item is not what Lucca documents: {told} [{reply.url}]; it is {begins!r}",

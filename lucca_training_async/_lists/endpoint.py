@@ -11,11 +11,16 @@ from .._budget import Owner
 from .._http.answers import Reply, item_error, quoted
 from .._http.call import Caller
 from ..errors import BadRequestError, DecodeError, ResponseError, ServerError
-from ..models import BadItem, WirePage, page_reader
+from ..models import BadItem, Fault, WireError, WirePage, page_reader
 from .query import ArrayStyle, Filters, encoded, pairs_of
 
 R = TypeVar("R")
-_ROOT = ("count", "next", "prev")
+_ROOT = "fields.root"
+_MEMBERS = ("count", "next", "prev")
+
+
+Styles = dict[str, ArrayStyle]
+"""How arrays are written, by their names."""
 
 
 @attrs.frozen
@@ -39,11 +44,13 @@ class Sheet(Generic[R]):
         items: What is on it.
         wire: The rest of it.
         url: Where it was.
+        styles: How it was asked for.
     """
 
     items: list[R | Bad]
     wire: WirePage[R]
     url: str
+    styles: Styles = attrs.field(factory=dict[str, ArrayStyle])
 
 
 class Endpoint(Generic[R]):
@@ -59,14 +66,18 @@ class Endpoint(Generic[R]):
         self.caller: Caller = caller
         self.path: str = path
         self._parse: Callable[[bytes], WirePage[R]] = page_reader(record)
-        self._style: ArrayStyle | None = None
+        # By commas, unless something else is known.
+        self._default = ArrayStyle.COMMAS
+        self._styles: Styles = {}
+        self._proven: set[str] = set()
+        self._names_root: bool = False
 
     async def count(
         self, owner: Owner, caller: Caller | None = None, filters: Filters[R] = ()
     ) -> int | None:
         """How many there are by Lucca's count, or None where that isn't told."""
-        pairs = [*pairs_of(filters), ("fields.root", ["count"]), ("limit", ["0"])]
-        query = encoded(pairs, self._style or ArrayStyle.COMMAS)
+        pairs = [*pairs_of(filters), (_ROOT, ["count"]), ("limit", ["0"])]
+        query = encoded(pairs, self._styles, self._default)
         return (await self._get(query, owner, caller)).wire.count
 
     async def sheet(
@@ -76,7 +87,7 @@ class Endpoint(Generic[R]):
         limit: int,
         owner: Owner,
         *,
-        is_first: bool,
+        styles: Styles | None = None,
         caller: Caller | None = None,
     ) -> Sheet[R]:
         """One page, by another way to it if one is given.
@@ -84,41 +95,71 @@ class Endpoint(Generic[R]):
         Until something shows how arrays are read, a first page that looks as if they were not
         is asked for again in the other style.
 
+        Args:
+            filters: What is asked for.
+            page: The cursor.
+            limit: The most items.
+            owner: On whose behalf.
+            styles: How the first page was asked for; None for the first page itself.
+            caller: The other way.
+
         Raises:
             LuccaError: As for any request.
         """
 
-        async def asked(style: ArrayStyle, way: Caller | None = caller) -> Sheet[R]:
+        async def asked(styles: Styles, way: Caller | None = caller) -> Sheet[R]:
             pairs: list[tuple[str, Sequence[str]]] = [
                 *pairs_of(filters),
-                ("fields.root", _ROOT),
+                (_ROOT, _MEMBERS),
                 ("limit", (str(limit),)),
                 ("page", (page,)),
             ]
-            return await self._get(encoded(pairs, style), owner, way)
+            sheet = await self._get(encoded(pairs, styles), owner, way)
+            return attrs.evolve(sheet, styles=styles)
 
-        if self._style is not None or not is_first:
-            return await asked(self._style or ArrayStyle.COMMAS)
-        first = await _unless_refused(asked(ArrayStyle.COMMAS))
-        if isinstance(first, Sheet) and (evidence := _evidence(first, filters)).is_clear:
-            self._style = ArrayStyle.COMMAS if evidence.is_proof else None
+        if styles is not None:
+            return await asked(styles)
+        several = [each.name for each in filters if each.has_several]
+        usual = {name: self._styles.get(name, self._default) for name in (*several, _ROOT)}
+        first = await _unless_refused(asked(usual))
+        if isinstance(first, Sheet) and self._is_clear(first, filters):
+            self._learn(first, filters)
             return first
+        if isinstance(first, ResponseError) and not several and self._names_root:
+            raise first
+        others = {name: _other(usual[name]) for name in several}
+        if not self._names_root:
+            others[_ROOT] = _other(usual[_ROOT])
         # What fails in both styles has had its attempts in the first.
         once = (caller or self.caller).with_attempts(1)
-        second = await _unless_refused(asked(ArrayStyle.REPEATED, once))
+        second = await _unless_refused(asked(usual | others, once))
+        if isinstance(second, Sheet) and (
+            isinstance(first, ResponseError) or _is_better(second, first, filters)
+        ):
+            # The other names are likely to be read alike.
+            self._default = next(iter(others.values()))
+            self._styles |= others
+            self._learn(second, filters)
+            return second
         if isinstance(first, ResponseError):
-            if isinstance(second, ResponseError):
-                raise first
-            self._style = ArrayStyle.REPEATED
-            return second
-        if isinstance(second, ResponseError):
-            return first
-        if _evidence(first, filters).weight < _evidence(second, filters).weight:
-            self._style = ArrayStyle.REPEATED
-            return second
-        if first.items and first.items == second.items:
-            self._style = ArrayStyle.COMMAS  # it reads both
+            raise first
+        self._names_root = True  # or it names it in neither style
         return first
+
+    def _is_clear(self, sheet: Sheet[R], filters: Filters[R]) -> bool:
+        """Whether nothing speaks for the other style."""
+        read = _read_of(sheet, filters)
+        knows = all(number > 1 or name in self._proven for name, number in read.shown.items())
+        return (_names_root(sheet) or self._names_root) and read.is_inside and knows
+
+    def _learn(self, sheet: Sheet[R], filters: Filters[R]) -> None:
+        """Keep the style of what was read: one that shows several of the values asked for."""
+        read = _read_of(sheet, filters)
+        self._names_root = self._names_root or _names_root(sheet)
+        for name, number in read.shown.items():
+            if read.is_inside and number > 1:
+                self._proven.add(name)
+                self._styles[name] = sheet.styles[name]
 
     def problem(self, told: str, sheet: Sheet[R]) -> DecodeError:
         """The error of a list that can't be followed any further."""
@@ -137,6 +178,10 @@ class Endpoint(Generic[R]):
     def _read(self, reply: Reply) -> Sheet[R]:
         page = self._parse(reply.body)
         key = self.caller.api_key
+        for name, cursor in (("next", page.next), ("prev", page.prev)):
+            if cursor is not None and key.redact(cursor) != cursor:
+                # It would be part of the next URL, and so of errors and of the log.
+                raise WireError([Fault(f"$.{name}", "holds the API key")])
         items: list[R | Bad] = [
             Bad(item_error(reply, item, key), item.id) if isinstance(item, BadItem) else item
             for item in page.items
@@ -145,32 +190,51 @@ class Endpoint(Generic[R]):
 
 
 @attrs.frozen
-class _Evidence:
+class _Read:
     """What a page shows of whether its arrays were read.
 
     Attributes:
-        is_clear: Nothing speaks against it.
-        is_proof: There was something to read, and it was read.
-        weight: To be compared with that of the other style.
+        is_inside: Whether all its records answer them.
+        shown: How many of its values are there, by the name of the filter.
     """
 
-    is_clear: bool
-    is_proof: bool
-    weight: tuple[bool, int, bool]
+    is_inside: bool
+    shown: dict[str, int]
 
 
-def _evidence(sheet: Sheet[Any], filters: Filters[Any]) -> _Evidence:
+def _read_of(sheet: Sheet[Any], filters: Filters[Any]) -> _Read:
     records = [item for item in sheet.items if not isinstance(item, Bad)]
     arrays = [each for each in filters if each.has_several and each.shows is not None]
-    shown = [
-        {each.shows(record) for record in records if each.shows and each.admits(record)}
+    shown = {
+        each.name: len({each.shows(it) for it in records if each.shows and each.admits(it)})
         for each in arrays
-    ]
-    is_inside = all(each.admits(record) for each in arrays for record in records)
-    names_root = sheet.wire.names_next or sheet.wire.count is not None
-    is_clear = names_root and is_inside and all(len(values) > 1 for values in shown)
-    weight = (is_inside, sum(map(len, shown)), names_root)
-    return _Evidence(is_clear, is_clear and bool(arrays), weight)
+    }
+    return _Read(all(each.admits(it) for each in arrays for it in records), shown)
+
+
+def _names_root(sheet: Sheet[Any]) -> bool:
+    return sheet.wire.names_next or sheet.wire.count is not None
+
+
+def _is_better(second: Sheet[Any], first: Sheet[Any], filters: Filters[Any]) -> bool:
+    """Whether the second is the answer to the question, where the first may be."""
+    if not second.items:
+        return False  # which shows nothing
+    one, two = _read_of(first, filters), _read_of(second, filters)
+    if two.is_inside != one.is_inside:
+        return two.is_inside
+    if not two.is_inside:
+        return False
+    return _extent(second, two) > _extent(first, one)
+
+
+def _extent(sheet: Sheet[Any], read: _Read) -> tuple[int, int, bool]:
+    length = len(sheet.items) if sheet.wire.count is None else sheet.wire.count
+    return length, sum(read.shown.values()), _names_root(sheet)
+
+
+def _other(style: ArrayStyle | None) -> ArrayStyle:
+    return ArrayStyle.COMMAS if style is ArrayStyle.REPEATED else ArrayStyle.REPEATED
 
 
 async def _unless_refused(asked: Awaitable[Sheet[R]]) -> Sheet[R] | ResponseError:

@@ -11,9 +11,9 @@ import attrs
 from .._budget import Owner, logger
 from .._bulk.ids import IdSet
 from .._http.call import Caller
-from ..errors import DecodeError
+from ..errors import BadRequestError, DecodeError, NotFoundError
 from ..models import Record
-from .endpoint import Bad, Endpoint, Sheet
+from .endpoint import Bad, Endpoint, Sheet, Styles
 from .query import Filter, Filters, split
 from .walk import Walk
 
@@ -75,6 +75,8 @@ class Pager(Generic[R]):
         self._limit = limit
         self._parts = split(filters)
         self._part = 0
+        self._last: Sheet[R] | None = None
+        self._styles: Styles | None = None
         self._seen = IdSet()
         self._seen_bad = IdSet()  # no reason to leave out a record
         self._seen_in_part = IdSet()
@@ -100,14 +102,25 @@ class Pager(Generic[R]):
             self._begin(self._part + 1)
         walk, is_first = self._walk, self._is_first
         assert walk.page is not None
-        sheet = await self._endpoint.sheet(
-            self._parts[self._part],
-            walk.page,
-            self._limit,
-            self._owner,
-            is_first=is_first,
-            caller=caller,
-        )
+        sheet: Sheet[R] | None = None
+        try:
+            sheet = await self._endpoint.sheet(
+                self._parts[self._part],
+                walk.page,
+                self._limit,
+                self._owner,
+                styles=self._styles,
+                caller=caller,
+            )
+        except (BadRequestError, NotFoundError):
+            if not walk.is_guess:
+                raise
+            walk.end()
+        if sheet is None:
+            if walk.problem is not None and self._last is not None:
+                self._problem = self._endpoint.problem(walk.problem, self._last)
+            return await self.fetch(caller)
+        self._last, self._styles = sheet, sheet.styles
         self._is_first = False
         items, news, was_sifted = self._sift(sheet)
         wire = sheet.wire
@@ -138,6 +151,7 @@ class Pager(Generic[R]):
         self._part = part
         self._walk = Walk(self._limit, None)
         self._seen_in_part = IdSet()
+        self._styles = None
         self._is_first = True
 
     def _token(self) -> str | None:
@@ -155,7 +169,7 @@ class Pager(Generic[R]):
         kept: list[R | Bad] = []
         news, was_sifted = 0, False
         for item in sheet.items:
-            news += item.id is None or self._seen_in_part.add(item.id)
+            news += item.id is not None and self._seen_in_part.add(item.id)
             if not isinstance(item, Bad) and not self._is_wanted(item, sheet):
                 was_sifted = True  # another part may be the one that asks for it
             elif item.id is None or self._seen_as(item).add(item.id):

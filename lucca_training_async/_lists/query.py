@@ -7,9 +7,10 @@ filter knows which records may rightly come (``admits``) and which were meant (`
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from enum import Enum
 from itertools import pairwise
@@ -121,18 +122,26 @@ def mentions(name: str, text: str, shows: Callable[[R], Iterable[str | None]]) -
 
 
 def _folded(text: str) -> str:
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    spelt = html.unescape(text).casefold().replace("œ", "oe").replace("æ", "ae")
+    decomposed = unicodedata.normalize("NFKD", spelt)
     return "".join(c for c in decomposed if not unicodedata.combining(c))
 
 
-def encoded(pairs: Iterable[tuple[str, Sequence[str]]], style: ArrayStyle) -> str:
+def encoded(
+    pairs: Iterable[tuple[str, Sequence[str]]],
+    styles: Mapping[str, ArrayStyle],
+    default: ArrayStyle = ArrayStyle.COMMAS,
+) -> str:
     """A query string in which every character of a value survives.
+
+    Arrays are written in the style that is known for their name, or else in the default.
 
     A cursor has ``! ~ |``, and is sent back as the text it was.
     """
     parts: list[str] = []
     for name, values in pairs:
         texts = [quote(value, safe="") for value in values]
+        style = styles.get(name, default)
         joined = [",".join(texts)] if style is ArrayStyle.COMMAS else texts
         parts += [f"{name}={text}" for text in joined]
     return "&".join(parts)
@@ -173,4 +182,4 @@ def split(filters: Filters[R]) -> list[Filters[R]]:
 
 
 def _size(filters: Filters[Any]) -> int:
-    return len(encoded(pairs_of(filters), ArrayStyle.REPEATED)) + 1
+    return len(encoded(pairs_of(filters), {}, ArrayStyle.REPEATED)) + 1

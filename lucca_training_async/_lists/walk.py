@@ -26,6 +26,7 @@ class Walk:
     Attributes:
         page: The page to ask for, or None after the last.
         problem: What was wrong with the way to go on, or None.
+        is_guess: Whether nobody has said that there is such a page.
     """
 
     def __init__(self, limit: int, start: str | None) -> None:
@@ -36,6 +37,8 @@ class Walk:
         self._index = int(self.page or "") if (self.page or "").isdecimal() else None
         self._asked_for = {self.page}
         self._received = 0
+        self._distinct = 0
+        self.is_guess = False
         self._pages = 0
         self._stale = 0
         self._fewest: int | None = None
@@ -55,14 +58,17 @@ class Walk:
         """
         self._pages += 1
         self._received += items
+        self._distinct += news
         self._stale = 0 if news else self._stale + 1
         if count is not None:
             self._fewest = count if self._fewest is None else min(self._fewest, count)
         self._has_named_next = self._has_named_next or names_next
         going_on = next
+        self.is_guess = False
         if not names_next and items and self._may_have_more(items, news):
             # It was asked for, and its absence says nothing; pages have an index, too.
             going_on = None if self._index is None else str(self._index + self._pages)
+            self.is_guess = going_on is not None
         self.page = None
         if going_on is None or not items:
             self.problem = self._problem_of_end(going_on)
@@ -82,7 +88,14 @@ class Walk:
     @property
     def _is_short(self) -> bool:
         # The smallest count, since a record that was added may stand before the cursor.
-        return self._is_whole and self._fewest is not None and self._received < self._fewest
+        # Nor do all items count that came: where nothing new does, they are the same over again.
+        came = self._distinct if self._stale else self._received
+        return self._is_whole and self._fewest is not None and came < self._fewest
+
+    def end(self) -> None:
+        """There is no such page as was guessed."""
+        self.page = None
+        self.problem = self._problem_of_end(None)
 
     def _may_have_more(self, items: int, news: int) -> bool:
         """Whether a page without the member may be followed by another."""

@@ -38,7 +38,14 @@ def lucca_client(lucca_sandbox: Sandbox) -> Generator[LuccaTrainingClient, None,
     from lucca_training_async import LuccaTrainingClient, RetryPolicy
 
     # The backoff is what a pause without Retry-After takes.
-    retry = RetryPolicy(wait=lambda _: 0.0, backoff_initial=0.001, backoff_max=0.001)
+    retry = RetryPolicy(
+        wait=lambda _: 0.0,
+        backoff_initial=0.001,
+        backoff_max=0.001,
+        # A test of a host that stays down is over soon, and not in a quarter of an hour.
+        retry_after_max=10.0,
+        patience=10.0,
+    )
     client = LuccaTrainingClient(
         lucca_sandbox.url, lucca_sandbox.api_key, rate_limit=None, retry=retry
     )

@@ -12,6 +12,7 @@ from . import _hooks as hooks
 from ._converter import structure
 from ._faults import Fault, RefusedValueError, WireError, WrongIdError
 from ._json import parse
+from .realized_training import MAX_ID
 
 T = TypeVar("T")
 R = TypeVar("R", covariant=True)
@@ -105,7 +106,10 @@ def _read_page(cls: type[T], body: bytes) -> WirePage[T]:
 
 def _item(cls: type[T], number: int, raw: object) -> T | BadItem:
     try:
-        return structure(raw, cls)
+        record: Any = structure(raw, cls)
+        if 1 <= record.id <= MAX_ID:
+            return cast(T, record)
+        faults = [Fault(f"$.items[{number}].id", f"expected 1 to {MAX_ID}", (record.id,))]
     except WireError as error:
         faults = [
             attrs.evolve(fault, path=f"$.items[{number}]{fault.path[1:]}") for fault in error.faults

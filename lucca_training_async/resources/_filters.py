@@ -61,7 +61,8 @@ def texts_filter(
     for text in given:
         if not isinstance(text, str):
             raise TypeError(f"{argument} must hold str, not {type(text).__name__}")
-    return [one_of(name, given, shows)]
+    # ``str`` of a member of one's own enum is its name.
+    return [one_of(name, [str.__str__(text) for text in given], shows)]
 
 
 def day(argument: str, value: object) -> date | None:

@@ -127,9 +127,10 @@ class RealizedTrainings:
     ) -> int:
         """How many records :meth:`list` gives with these filters.
 
-        One request, where Lucca's own count can be relied on: with ``ended_from`` or ``ended_to``
-        and more than 100 records, and where Lucca ignores a filter or gives no count, the list is
-        read to be counted.
+        One request without a filter, and for up to 100 records. For more, one for each filter
+        besides, to see whether it was read. The list is read to be counted with ``ended_from``
+        or ``ended_to``, where a filter excludes nothing, and where there is no count. Items
+        that are no records are counted, too.
 
         Args:
             owner_ids: As for :meth:`list`.

@@ -105,7 +105,13 @@ def _filters(
 
 
 def _texts(training: Training) -> list[str | None]:
-    return [training.title, training.subtitle, training.description]
+    # Documented are the first three; in the others Lucca may look all the same.
+    provider, category = training.provider, training.category
+    return [
+        *(training.title, training.subtitle, training.description),
+        *([] if provider is None else [provider.name]),
+        *([] if category is None else [category.name, str(category.t9n)]),
+    ]
 
 
 def _provider_id(training: Training) -> int | None:
