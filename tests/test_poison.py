@@ -67,8 +67,8 @@ def assert_only_these_fail(result: BulkResult, host: Poisoned) -> None:
 
 
 @pytest.mark.parametrize("latency", [0.0, 0.5])
-@pytest.mark.parametrize("concurrency", [1, 2, 5, 10])
-@pytest.mark.parametrize("seconds", [0.4, 4.0, 20.0, 60.0])
+@pytest.mark.parametrize("concurrency", [2, 10])
+@pytest.mark.parametrize("seconds", [4.0, 20.0])
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_poison_record_takes_nobody_with_it(
     kind: str, seconds: float, concurrency: int, latency: float
@@ -78,8 +78,8 @@ async def test_a_poison_record_takes_nobody_with_it(
     assert host.falls[30] <= 30
 
 
-@pytest.mark.parametrize("concurrency", [1, 2, 5, 10])
-@pytest.mark.parametrize("poison", [{1, 2}, {30, 31}, {10, 30, 33, 35}, set(range(51, 61))])
+@pytest.mark.parametrize("concurrency", [2, 10])
+@pytest.mark.parametrize("poison", [{1, 2}, {10, 30, 33, 35}])
 @pytest.mark.parametrize("kind", KINDS)
 async def test_nor_do_several(kind: str, poison: set[int], concurrency: int) -> None:
     host = Poisoned(poison, 20.0, kind)
