@@ -141,7 +141,7 @@ class Pager(Generic[R]):
             items,
             self._token(),
             wire.prev if is_whole else None,
-            wire.count if is_whole or is_first else None,
+            wire.count if is_whole else None,
             len(sheet.items),
             is_first,
             was_sifted,
@@ -219,5 +219,5 @@ async def ahead(fetch: Callable[[], Awaitable[T | None]]) -> AsyncGenerator[T, N
             if not task.done():
                 task.cancel()
                 await asyncio.wait([task])
-            elif not task.cancelled():
-                task.exception()
+            if not task.cancelled():
+                task.exception()  # seen, though nobody wants to know any more

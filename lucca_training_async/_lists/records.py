@@ -4,7 +4,7 @@
 # ``__module__``, where names in annotations kept as text could not be looked up.
 
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from typing import Generic, Literal, TypeVar
 
 import attrs
@@ -12,7 +12,7 @@ import attrs
 from .._bulk.callbacks import call_plain, check_plain_function
 from .._bulk.stops import StoppableRun
 from .._http.call import Caller
-from ..errors import DecodeError, LuccaError
+from ..errors import BadRequestError, DecodeError, LuccaError
 from ..models import Record
 from .endpoint import Bad, Endpoint
 from .pager import MOST_ITEMS, Pager, Sifted, ahead
@@ -32,8 +32,9 @@ class Page(Generic[R]):
         items: The list's records on it, without those of the pages before.
         next: The cursor of the page after it, for ``pages(start=...)``; None after the last.
         prev: The cursor of the page before it, or None.
-        count: How many records the list has, by Lucca's count, or None where it isn't known. It
-            may include the days around ``ended_from`` and ``ended_to``.
+        count: How many records the list has, by Lucca's count, or None where it isn't known (of
+            a list in several parts, as with very many ids). It may include the days around
+            ``ended_from`` and ``ended_to``.
     """
 
     items: list[R]
@@ -164,8 +165,10 @@ async def count(endpoint: Endpoint[R], filters: Filters[R] | None) -> int:
     if filters is None:
         return 0
     with ListRun(endpoint.caller).under_way() as run:
-        if not filters and (number := await endpoint.count(run)) is not None:
-            return number
+        if not filters:
+            with suppress(BadRequestError):  # the list may be read all the same
+                if (number := await endpoint.count(run)) is not None:
+                    return number
         total = 0
         for part in split(filters):
             total += await _counted(endpoint, part, run)
@@ -200,6 +203,7 @@ async def _is_to_be_believed(
         return False
     for each in filters:
         others = tuple(other for other in filters if other is not each)
-        if await endpoint.count(run, filters=others) in (number, None):
+        without = await endpoint.count(run, filters=others)
+        if without is None or without <= number:
             return False
     return True

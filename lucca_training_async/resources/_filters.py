@@ -58,11 +58,13 @@ def texts_filter(
     given = list(cast("Iterable[object]", texts))
     if not given:
         raise Nothing
+    values: list[str] = []
     for text in given:
         if not isinstance(text, str):
             raise TypeError(f"{argument} must hold str, not {type(text).__name__}")
-    # ``str`` of a member of one's own enum is its name.
-    return [one_of(name, [str.__str__(text) for text in given], shows)]
+        # ``str()`` of a member of somebody's own enum would be its name.
+        values.append(str.__str__(text))
+    return [one_of(name, values, shows)]
 
 
 def day(argument: str, value: object) -> date | None:
