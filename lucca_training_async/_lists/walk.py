@@ -88,9 +88,12 @@ class Walk:
     @property
     def _is_short(self) -> bool:
         # The smallest count, since a record that was added may stand before the cursor.
-        # Nor do all items count that came: where nothing new does, they are the same over again.
-        came = self._distinct if self._stale else self._received
-        return self._is_whole and self._fewest is not None and came < self._fewest
+        return self._is_whole and self._fewest is not None and self._came < self._fewest
+
+    @property
+    def _came(self) -> int:
+        # Where a page brings nothing new, it is the same over again.
+        return self._distinct if self._stale else self._received
 
     def end(self) -> None:
         """There is no such page as was guessed."""
@@ -106,7 +109,7 @@ class Walk:
 
     def _problem_of_end(self, cursor: str | None) -> str | None:
         if self._is_short:
-            return f"it ends after {self._received} of {self._fewest} items"
+            return f"it ends after {self._came} of {self._fewest} items"
         if cursor is not None and not self._is_counted:
             return f"it has no items and yet a cursor, after {self._received} items"
         return None
