@@ -16,6 +16,8 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 # Those that this machine lacks are skipped, but .ci/run makes them an error.
 PYTHONS = nox.project.python_versions(PYPROJECT)
 
+ON_ALL_CORES = ["-n", "auto"]
+
 # What only the session "integrations" can check the types of.
 WITH_DLT = ["lucca_training_async/integrations", "tests/integrations"]
 
@@ -35,7 +37,7 @@ def tests(session: nox.Session) -> None:
     session.install("-e", ".[dev]")
     # What an earlier run has left would count as this one's.
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", *ON_ALL_CORES, *session.posargs)
     if session.posargs:
         session.warn("The arguments may have narrowed the run, so its coverage isn't checked.")
         return
@@ -54,7 +56,7 @@ def lowest(session: nox.Session) -> None:
     # Together, so that pip refuses what does not go together.
     session.install("-e", ".[dev]", *pins)
     session.run("python", "-c", INSTALLED, *pins)
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *ON_ALL_CORES, *session.posargs)
 
 
 @nox.session
@@ -78,7 +80,7 @@ def endurance(session: nox.Session) -> None:
     """The outages of the suite with 10,000 ids each, which take hours of simulated time."""
     session.install("-e", ".[dev]")
     env = {"LUCCA_ENDURANCE": "1"}
-    session.run("pytest", "tests/test_outages_table.py", *session.posargs, env=env)
+    session.run("pytest", *ON_ALL_CORES, "tests/test_outages_table.py", *session.posargs, env=env)
 
 
 @nox.session
