@@ -22,7 +22,7 @@ DEVELOPMENT: list[str] = PROJECT["optional-dependencies"]["dev"]
 
 
 def test_ci_runs_the_readmes_test_command() -> None:
-    (command,) = re.findall(r"^python3 -m venv .*pytest$", README, re.MULTILINE)
+    (command,) = re.findall(r"^python3 -m venv .*pytest -n auto$", README, re.MULTILINE)
     assert command in map(str.strip, CI.splitlines())
 
 
