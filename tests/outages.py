@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import attrs
 
-from lucca_training_async import BulkResult, LuccaTrainingClient, RateLimit
+from lucca_training_async import BulkResult, LuccaTrainingClient, Plan, RateLimit
 from lucca_training_async.resources import RealizedTrainings
 from lucca_training_async.sandbox.window import SlidingWindow, busiest_window
 
@@ -244,10 +244,10 @@ async def outage_stage(
             on.assert_within_budget()
 
 
-async def fetch_all(host: Host, ids: int, **settings: Any) -> BulkResult:
+async def fetch_all(host: Host, ids: int, *, plan: Plan = "auto", **settings: Any) -> BulkResult:
     """The result for the ids from 1 on, as many as are asked for."""
     async with outage_stage(host, **settings) as on:
-        return await on.trainings.get_many(range(1, ids + 1))
+        return await on.trainings.get_many(range(1, ids + 1), plan=plan)
 
 
 def assert_none_is_lost(result: BulkResult, ids: int) -> None:

@@ -157,7 +157,9 @@ async def test_an_item_too_deep_for_python_costs_itself_only() -> None:
     async with raw_stage(always(answer(body))) as on:
         assert [it.id async for it in on.trainings.list(on_error=caught.append)] == [2]
     assert [error.path for error in caught] == ["$.items[0].ownerId"]
-    assert caught[0].item is None
+    # How deep is too deep differs from one Python to the next.
+    item: Any = caught[0].item
+    assert item is None or item["id"] == 1
 
 
 @pytest.mark.parametrize(

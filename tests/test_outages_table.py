@@ -26,7 +26,7 @@ few_and_many = pytest.mark.parametrize("ids", [FEW, pytest.param(MANY, marks=end
 @cache
 def usual(ids: int) -> float:
     """Seconds that so many ids take where nothing happens."""
-    result = run(fetch_all(Host(), ids))
+    result = run(fetch_all(Host(), ids, plan="each"))
     assert_none_is_lost(result, ids)
     assert result.stats.requests == ids
     return result.stats.elapsed
@@ -34,7 +34,7 @@ def usual(ids: int) -> float:
 
 def assert_survives(ids: int, outage: Outage) -> None:
     host = Host(outage)
-    result = run(fetch_all(host, ids))
+    result = run(fetch_all(host, ids, plan="each"))
     assert_none_is_lost(result, ids)
     assert result.stats.retries > 0
     assert result.stats.elapsed <= usual(ids) + outage.costs + TWO_MINUTES
@@ -73,7 +73,7 @@ def test_an_outage_that_only_the_last_ids_meet(kind: str, seconds: float, left: 
 @few_and_many
 def test_one_429_with_a_retry_after_beyond_that_of_a_get(ids: int) -> None:
     host = Host(refusals={BEGINS_AT[ids]: 121})
-    result = run(fetch_all(host, ids))
+    result = run(fetch_all(host, ids, plan="each"))
     assert_none_is_lost(result, ids)
     assert (host.refused, result.stats.requests) == (1, ids + 1)
     assert result.stats.elapsed <= usual(ids) + 121 + TWO_MINUTES
@@ -82,7 +82,7 @@ def test_one_429_with_a_retry_after_beyond_that_of_a_get(ids: int) -> None:
 @few_and_many
 def test_another_integration_that_takes_all_it_can_costs_no_id(ids: int) -> None:
     host = Host(another_every=0.2)
-    result = run(fetch_all(host, ids))
+    result = run(fetch_all(host, ids, plan="each"))
     assert_none_is_lost(result, ids)
     assert host.refused > 0
 
@@ -91,5 +91,5 @@ def test_another_integration_that_takes_all_it_can_costs_no_id(ids: int) -> None
 def test_one_outage_after_the_other(ids: int) -> None:
     begins_at = BEGINS_AT[ids]
     outages = [Outage(kind, begins_at + 100 * n, 40) for n, kind in enumerate(KINDS)]
-    result = run(fetch_all(Host(*outages), ids))
+    result = run(fetch_all(Host(*outages), ids, plan="each"))
     assert_none_is_lost(result, ids)

@@ -128,8 +128,8 @@ async def test_a_refused_key_is_told_of_every_id(plan: Any) -> None:
         result = await on.trainings.get_many(IDS, plan=plan)
         assert isinstance(result.stopped, AuthenticationError)
         assert list(result.failures) == list(IDS)
-        # One beside those that were under way when the first answer came.
-        assert len(on.sandbox.arrivals) == 11
+        # One beside those that were under way when the first answer came: ten at the most.
+        assert 2 <= len(on.sandbox.arrivals) <= 11
 
 
 @pytest.mark.parametrize("plan", PLANS)
