@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from json import JSONDecodeError, JSONDecoder
-from typing import Any, cast
+from typing import cast
 
 from ._faults import Fault, JsonSyntaxError, WireError
 
@@ -40,25 +40,37 @@ def parse(body: bytes | str, *, strict: bool = False) -> object:
     raise problem
 
 
-def dumps(value: object) -> str:
+def dumps(value: object, *, allow_nan: bool = False) -> str:
     """A JSON text of plain values, Decimals among them, from which ``parse`` gives the same.
 
     The standard library writes no Decimal but as a float or a string.
+
+    Args:
+        value: The value.
+        allow_nan: Write NaN and the infinities as the standard library does, which is no JSON.
 
     Raises:
         ValueError: A number is not finite.
         TypeError: Something in it has no JSON.
     """
     if isinstance(value, Decimal):
-        return _number(value)
+        return str(value) if allow_nan and not value.is_finite() else _number(value)
     if isinstance(value, Mapping):
-        members = cast(Mapping[str, Any], value).items()
-        return f"{{{', '.join(f'{json.dumps(str(k))}: {dumps(v)}' for k, v in members)}}}"
+        members = cast("Mapping[object, object]", value).items()
+        told = [f"{_name(name)}: {dumps(it, allow_nan=allow_nan)}" for name, it in members]
+        return f"{{{', '.join(told)}}}"
     if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(dumps, cast('list[Any]', value)))}]"
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        items = [dumps(it, allow_nan=allow_nan) for it in cast("list[object]", value)]
+        return f"[{', '.join(items)}]"
+    text = json.dumps(value, ensure_ascii=False, allow_nan=allow_nan)
     # Half of a character, which JSON can escape and UTF-8 can't hold.
     return json.dumps(value) if _SURROGATE.search(text) else text
+
+
+def _name(name: object) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"a member's name must be a string, not {type(name).__name__}")
+    return dumps(name)
 
 
 def _number(number: Decimal) -> str:
