@@ -127,12 +127,12 @@ class Health:
             is_tried: Whether that has failed in an outage, of which it may be the cause: then it
                 is asked for seldom, or the host would be brought down again and again.
         """
-        turn = self.silence.probes % (_SELDOM if is_tried else 3)
-        if turn == (_SELDOM - 1 if is_tried else 2):
+        turns = _SELDOM if is_tried else 3
+        turn = self.silence.probes % turns
+        # A stranger is not asked for more than is wanted of it.
+        if self.witness is None or self.recent is None or turn == turns - 1:
             return own
-        if self.witness is None:
-            return own  # a stranger is not asked for more than is wanted of it
-        return (self.recent if turn % 2 else own.witness or self.witness) or own
+        return self.recent if turn % 2 else own.witness or self.witness
 
     def answered(self, target: Target[object], now: float) -> None:
         """A sign of life."""

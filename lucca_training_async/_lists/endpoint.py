@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import attrs
 
@@ -122,9 +122,10 @@ class Endpoint(Generic[R]):
         several = [each.name for each in filters if each.has_several]
         usual = {name: self._styles.get(name, self._default) for name in (*several, _ROOT)}
         first = await _unless_refused(asked(usual))
-        if isinstance(first, Sheet) and self._is_clear(first, filters):
-            self._learn(first, filters)
-            return first
+        shown = None if isinstance(first, ResponseError) else _shown_by(first, filters)
+        if shown is not None and self._is_clear(shown):
+            self._learn(shown, usual)
+            return shown.sheet
         if isinstance(first, ResponseError) and not several and self._names_root:
             raise first
         others = {name: _other(usual[name]) for name in several}
@@ -133,33 +134,31 @@ class Endpoint(Generic[R]):
         # What fails in both styles has had its attempts in the first.
         once = (caller or self.caller).with_attempts(1)
         second = await _unless_refused(asked(usual | others, once))
-        if isinstance(second, Sheet) and (
-            isinstance(first, ResponseError) or _is_better(second, first, filters)
-        ):
-            # The other names are likely to be read alike.
-            self._default = next(iter(others.values()))
-            self._styles |= others
-            self._learn(second, filters)
-            return second
+        if not isinstance(second, ResponseError):
+            instead = _shown_by(second, filters)
+            if shown is None or instead.is_better_than(shown):
+                # The other names are likely to be read alike.
+                self._default = next(iter(others.values()))
+                self._styles |= others
+                self._learn(instead, others)
+                return second
         if isinstance(first, ResponseError):
             raise first
         self._names_root = True  # or it names it in neither style
         return first
 
-    def _is_clear(self, sheet: Sheet[R], filters: Filters[R]) -> bool:
+    def _is_clear(self, shown: _Shown[R]) -> bool:
         """Whether nothing speaks for the other style."""
-        read = _read_of(sheet, filters)
-        knows = all(number > 1 or name in self._proven for name, number in read.shown.items())
-        return (_names_root(sheet) or self._names_root) and read.is_inside and knows
+        knows = all(number > 1 or name in self._proven for name, number in shown.values.items())
+        return (shown.names_root or self._names_root) and shown.is_inside and knows
 
-    def _learn(self, sheet: Sheet[R], filters: Filters[R]) -> None:
+    def _learn(self, shown: _Shown[R], styles: Styles) -> None:
         """Keep the style of what was read: one that shows several of the values asked for."""
-        read = _read_of(sheet, filters)
-        self._names_root = self._names_root or _names_root(sheet)
-        for name, number in read.shown.items():
-            if read.is_inside and number > 1:
+        self._names_root = self._names_root or shown.names_root
+        for name, number in shown.values.items():
+            if shown.is_inside and number > 1:
                 self._proven.add(name)
-                self._styles[name] = sheet.styles[name]
+                self._styles[name] = styles[name]
 
     def problem(self, told: str, sheet: Sheet[R]) -> DecodeError:
         """The error of a list that can't be followed any further."""
@@ -190,50 +189,49 @@ class Endpoint(Generic[R]):
 
 
 @attrs.frozen
-class _Read:
+class _Shown(Generic[R]):
     """What a page shows of whether its arrays were read.
 
     Attributes:
+        sheet: The page.
         is_inside: Whether all its records answer them.
-        shown: How many of its values are there, by the name of the filter.
+        values: How many of its values are there, by the name of the filter.
+        names_root: Whether it has any of the members that were asked for besides its items.
     """
 
+    sheet: Sheet[R]
     is_inside: bool
-    shown: dict[str, int]
+    values: dict[str, int]
+    names_root: bool
+
+    def is_better_than(self, first: _Shown[R]) -> bool:
+        """Whether this is the answer to the question, where the first may be."""
+        if not self.sheet.items:
+            return False  # which shows nothing
+        if self.is_inside != first.is_inside:
+            return self.is_inside
+        return self.is_inside and self._extent > first._extent
+
+    @property
+    def _extent(self) -> tuple[int, int, bool]:
+        count = self.sheet.wire.count
+        length = len(self.sheet.items) if count is None else count
+        return length, sum(self.values.values()), self.names_root
 
 
-def _read_of(sheet: Sheet[Any], filters: Filters[Any]) -> _Read:
+def _shown_by(sheet: Sheet[R], filters: Filters[R]) -> _Shown[R]:
     records = [item for item in sheet.items if not isinstance(item, Bad)]
     arrays = [each for each in filters if each.has_several and each.shows is not None]
-    shown = {
+    values = {
         each.name: len({each.shows(it) for it in records if each.shows and each.admits(it)})
         for each in arrays
     }
-    return _Read(all(each.admits(it) for each in arrays for it in records), shown)
+    is_inside = all(each.admits(it) for each in arrays for it in records)
+    names_root = sheet.wire.names_next or sheet.wire.count is not None
+    return _Shown(sheet, is_inside, values, names_root)
 
 
-def _names_root(sheet: Sheet[Any]) -> bool:
-    return sheet.wire.names_next or sheet.wire.count is not None
-
-
-def _is_better(second: Sheet[Any], first: Sheet[Any], filters: Filters[Any]) -> bool:
-    """Whether the second is the answer to the question, where the first may be."""
-    if not second.items:
-        return False  # which shows nothing
-    one, two = _read_of(first, filters), _read_of(second, filters)
-    if two.is_inside != one.is_inside:
-        return two.is_inside
-    if not two.is_inside:
-        return False
-    return _extent(second, two) > _extent(first, one)
-
-
-def _extent(sheet: Sheet[Any], read: _Read) -> tuple[int, int, bool]:
-    length = len(sheet.items) if sheet.wire.count is None else sheet.wire.count
-    return length, sum(read.shown.values()), _names_root(sheet)
-
-
-def _other(style: ArrayStyle | None) -> ArrayStyle:
+def _other(style: ArrayStyle) -> ArrayStyle:
     return ArrayStyle.COMMAS if style is ArrayStyle.REPEATED else ArrayStyle.REPEATED
 
 

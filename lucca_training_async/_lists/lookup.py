@@ -22,7 +22,7 @@ from ..errors import (
 from ..models import Training
 from .endpoint import Bad, Endpoint
 from .pager import MOST_ITEMS, Pager, Sifted
-from .query import Filter
+from .query import Filter, split
 from .records import ListRun
 
 # A list that fails is asked for by halves, to find the record it fails over; not for ever.
@@ -148,7 +148,7 @@ class Lookup:
                 self._failures_in_a_row = 0
 
     async def _list(self, chunk: list[int]) -> None:
-        pager = Pager(self._endpoint, (self._only(chunk),), owner=self._run)
+        pager = Pager(self._endpoint, split((self._only(chunk),)), owner=self._run)
         nameless: DecodeError | None = None
         while (sheet := await pager.fetch()) is not None:
             nameless = self._take(sheet) or nameless
@@ -162,7 +162,7 @@ class Lookup:
         self._missing.update(left)
 
     async def _read_catalogue(self) -> None:
-        pager = Pager(self._endpoint, (), owner=self._run)
+        pager = Pager(self._endpoint, [()], owner=self._run)
         nameless: DecodeError | None = None
         try:
             while (sheet := await pager.fetch()) is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 import attrs
@@ -14,7 +14,7 @@ from .._http.call import Caller
 from ..errors import BadRequestError, DecodeError, NotFoundError
 from ..models import Record
 from .endpoint import Bad, Endpoint, Sheet, Styles
-from .query import Filter, Filters, split
+from .query import Filter, Filters
 from .walk import Walk
 
 R = TypeVar("R", bound=Record)
@@ -52,19 +52,19 @@ class Pager(Generic[R]):
 
     Args:
         endpoint: The list.
-        filters: What is asked for.
+        parts: What is asked for, as :func:`~.query.split` has it.
         limit: The most items of a page.
         owner: On whose behalf; it has entered the gate.
         start: Where an earlier pager has left off, or None.
 
     Raises:
-        ValueError: ``start`` is not from a list of these filters, or they are too long for a URL.
+        ValueError: ``start`` is not from a list of these parts.
     """
 
     def __init__(
         self,
         endpoint: Endpoint[R],
-        filters: Filters[R],
+        parts: Sequence[Filters[R]],
         *,
         owner: Owner,
         limit: int = MOST_ITEMS,
@@ -73,19 +73,23 @@ class Pager(Generic[R]):
         self._endpoint = endpoint
         self._owner = owner
         self._limit = limit
-        self._parts = split(filters)
-        self._part = 0
+        self._parts = parts
         self._last: Sheet[R] | None = None
-        self._styles: Styles | None = None
         self._seen = IdSet()
         self._seen_bad = IdSet()  # no reason to leave out a record
-        self._seen_in_part = IdSet()
         self._has_warned = False
         self._problem: DecodeError | None = None
-        if start is not None and len(self._parts) > 1:
-            self._part, start = _part_and_cursor(start, len(self._parts))
-        self._walk = Walk(limit, start or None)
-        self._is_first = True
+        part = 0
+        if start is not None and len(parts) > 1:
+            part, start = _part_and_cursor(start, len(parts))
+        self._begin(part, start or None)
+
+    def _begin(self, part: int, start: str | None = None) -> None:
+        self._part = part
+        self._walk = Walk(self._limit, start)
+        self._seen_in_part = IdSet()
+        # Those of its first page, once that has come.
+        self._styles: Styles | None = None
 
     async def fetch(self, caller: Caller | None = None) -> Sifted[R] | None:
         """The next page, by another way to it if one is given; None after the last.
@@ -100,7 +104,7 @@ class Pager(Generic[R]):
             if self._part + 1 >= len(self._parts):
                 return None
             self._begin(self._part + 1)
-        walk, is_first = self._walk, self._is_first
+        walk, is_first = self._walk, self._styles is None
         assert walk.page is not None
         sheet: Sheet[R] | None = None
         try:
@@ -121,7 +125,6 @@ class Pager(Generic[R]):
                 self._problem = self._endpoint.problem(walk.problem, self._last)
             return await self.fetch(caller)
         self._last, self._styles = sheet, sheet.styles
-        self._is_first = False
         items, news, was_sifted = self._sift(sheet)
         wire = sheet.wire
         walk.after(
@@ -146,13 +149,6 @@ class Pager(Generic[R]):
             is_first,
             was_sifted,
         )
-
-    def _begin(self, part: int) -> None:
-        self._part = part
-        self._walk = Walk(self._limit, None)
-        self._seen_in_part = IdSet()
-        self._styles = None
-        self._is_first = True
 
     def _token(self) -> str | None:
         page = self._walk.page

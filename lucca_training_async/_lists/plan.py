@@ -122,7 +122,7 @@ class PlannedRun(BulkRun):
                 logger.info("plan each for what is left: the list is no use: %s", error)
 
     async def _list_first(self, deliver: Deliver) -> None:
-        pager = Pager(self._endpoint, (), owner=self)
+        pager = Pager(self._endpoint, [()], owner=self)
         attempts = self._endpoint.caller.max_attempts - 1
         async with self._alone(deliver) as pending:
             if not pending or (self._plan == "auto" and len(pending) <= FEWEST_TO_PLAN):
@@ -174,13 +174,15 @@ class PlannedRun(BulkRun):
     def taking(self) -> Callable[[], Awaitable[TakenId | None]]:
         """As of any bulk run, but for the time in which the list is read."""
         take = super().taking()
+        if not self._may_list:
+            return take
 
         async def take_after_list() -> TakenId | None:
             while self._reading_list is not None:
                 await self._reading_list.wait()
             return await take()
 
-        return take_after_list if self._may_list else take
+        return take_after_list
 
     # -- whether, and for how long
 

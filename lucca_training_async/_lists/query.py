@@ -8,6 +8,7 @@ filter knows which records may rightly come (``admits``) and which were meant (`
 from __future__ import annotations
 
 import html
+import operator
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -79,32 +80,27 @@ def equals(name: str, value: bool, shows: Callable[[R], bool | None]) -> Filter[
 
 def not_before(name: str, day: date, shows: Callable[[R], date]) -> list[Filter[R]]:
     """From a day on, the day included, whether Lucca's own bound includes it or not."""
-    if day == date.min:
-        return []
-    asked = day - _DAY
-    return [
-        Filter(
-            name,
-            (asked.isoformat(),),
-            lambda record: shows(record) >= asked,
-            lambda record: shows(record) >= day,
-        )
-    ]
+    return [] if day == date.min else [_bound(name, day, day - _DAY, shows, operator.ge)]
 
 
 def not_after(name: str, day: date, shows: Callable[[R], date]) -> list[Filter[R]]:
     """Up to a day, the day included, whether Lucca's own bound includes it or not."""
-    if day == date.max:
-        return []
-    asked = day + _DAY
-    return [
-        Filter(
-            name,
-            (asked.isoformat(),),
-            lambda record: shows(record) <= asked,
-            lambda record: shows(record) <= day,
-        )
-    ]
+    return [] if day == date.max else [_bound(name, day, day + _DAY, shows, operator.le)]
+
+
+def _bound(
+    name: str,
+    day: date,
+    asked: date,
+    shows: Callable[[R], date],
+    holds: Callable[[date, date], bool],
+) -> Filter[R]:
+    return Filter(
+        name,
+        (asked.isoformat(),),
+        lambda record: holds(shows(record), asked),
+        lambda record: holds(shows(record), day),
+    )
 
 
 def mentions(name: str, text: str, shows: Callable[[R], Iterable[str | None]]) -> Filter[R]:

@@ -60,10 +60,9 @@ class RecordList(Generic[R]):
                 raise TypeError("on_error must be 'raise' or a function")
         if type(page_size) is not int or not 1 <= page_size <= MOST_ITEMS:
             raise ValueError(f"page_size must be an integer from 1 to {MOST_ITEMS}")
-        if filters is not None:
-            split(filters)  # raises if that can't be
         self._endpoint = endpoint
-        self._filters = filters
+        # None at all, where nothing can answer the filters.
+        self._parts = [] if filters is None else split(filters)
         self._page_size = page_size
         self._on_error: OnError = on_error
 
@@ -107,12 +106,12 @@ class RecordList(Generic[R]):
                 yield Page(records, sheet.next, sheet.prev, sheet.count)
 
     async def _sheets(self, start: str | None) -> AsyncGenerator[Sifted[R], None]:
-        if self._filters is None:
+        if not self._parts:
             return
         caller = self._endpoint.caller
         with ListRun(caller).under_way() as run:
             pager = Pager(
-                self._endpoint, self._filters, owner=run, limit=self._page_size, start=start
+                self._endpoint, self._parts, owner=run, limit=self._page_size, start=start
             )
             async with aclosing(ahead(pager.fetch)) as sheets:
                 async for sheet in sheets:
@@ -176,7 +175,7 @@ async def count(endpoint: Endpoint[R], filters: Filters[R] | None) -> int:
 
 
 async def _counted(endpoint: Endpoint[R], filters: Filters[R], run: ListRun) -> int:
-    pager = Pager(endpoint, filters, owner=run)
+    pager = Pager(endpoint, [filters], owner=run)
     total = 0
     while (sheet := await pager.fetch()) is not None:
         if (

@@ -30,12 +30,13 @@ class Walk:
     """
 
     def __init__(self, limit: int, start: str | None) -> None:
-        self.page: str | None = start or FIRST_PAGE
+        page = start or FIRST_PAGE
+        self.page: str | None = page
         self.problem: str | None = None
         self._limit = limit
         self._is_whole = start is None
-        self._index = int(self.page or "") if (self.page or "").isdecimal() else None
-        self._asked_for = {self.page}
+        self._index = int(page) if page.isdecimal() else None
+        self._asked_for = {page}
         self._received = 0
         self._distinct = 0
         self.is_guess = False

@@ -46,10 +46,7 @@ def unstructure(record: attrs.AttrsInstance) -> dict[str, Any]:
 
 
 def register(*records: type[attrs.AttrsInstance]) -> None:
-    """Both directions for records, whose members Lucca names in camelCase.
-
-    In order: what is part of another comes before it.
-    """
+    """Both directions for records, whose members Lucca names in camelCase."""
     for record in records:
         _register_record(record)
 

@@ -29,11 +29,7 @@ def ids_filter(
     """
     if ids is None:
         return []
-    if isinstance(ids, (str, bytes, bytearray)) or not isinstance(ids, Iterable):
-        raise TypeError(f"{argument} must be an iterable of int, not {type(ids).__name__}")
-    checked = [check_id(value) for value in cast("Iterable[object]", ids)]
-    if not checked:
-        raise Nothing
+    checked = [check_id(value) for value in _given(argument, ids, "int")]
     return [one_of(name, checked, _as_text(shows))]
 
 
@@ -53,18 +49,23 @@ def texts_filter(
     """
     if texts is None:
         return []
-    if isinstance(texts, (str, bytes)) or not isinstance(texts, Iterable):
-        raise TypeError(f"{argument} must be an iterable of str, not {type(texts).__name__}")
-    given = list(cast("Iterable[object]", texts))
-    if not given:
-        raise Nothing
     values: list[str] = []
-    for text in given:
+    for text in _given(argument, texts, "str"):
         if not isinstance(text, str):
             raise TypeError(f"{argument} must hold str, not {type(text).__name__}")
         # ``str()`` of a member of somebody's own enum would be its name.
         values.append(str.__str__(text))
     return [one_of(name, values, shows)]
+
+
+def _given(argument: str, values: object, of: str) -> list[object]:
+    # The items of a string are characters, which nobody means.
+    if isinstance(values, (str, bytes, bytearray)) or not isinstance(values, Iterable):
+        raise TypeError(f"{argument} must be an iterable of {of}, not {type(values).__name__}")
+    given = list(cast("Iterable[object]", values))
+    if not given:
+        raise Nothing
+    return given
 
 
 def day(argument: str, value: object) -> date | None:
