@@ -21,8 +21,8 @@ from lucca_training_async._budget import (
     Gate,
     Lease,
     Ledger,
-    MemoryLedger,
     Owner,
+    OwnLedger,
     Place,
     Sent,
     Standing,
@@ -60,7 +60,7 @@ async def sleep_until(moment: float) -> None:
 
 
 def in_memory(limit: RateLimit | None) -> Ledger:
-    return MemoryLedger(limit, asyncio.get_running_loop().time, grain=0.0)
+    return OwnLedger(limit, asyncio.get_running_loop().time, grain=0.0)
 
 
 @dataclass

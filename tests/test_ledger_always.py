@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lucca_training_async import RateLimit
-from lucca_training_async._budget import Cause, Lease, MemoryLedger, Sent, Wait
-from lucca_training_async._budget.ledger import CLOCK_GRAIN
+from lucca_training_async._budget import Cause, Lease, OwnLedger, Sent, Wait
+from lucca_training_async._budget.own import CLOCK_GRAIN
 from lucca_training_async.sandbox.window import busiest_window
 
 from .gates import (
@@ -144,7 +144,7 @@ def test_the_grain_covers_the_clocks_that_there_are() -> None:
 
 @pytest.mark.parametrize(("sent", "periods"), [(Sent.ANSWERED, 1), (Sent.CUT_OFF, 2)])
 async def test_the_grain_comes_once_on_top_of_what_is_counted(sent: Sent, periods: int) -> None:
-    ledger = MemoryLedger(RateLimit(1, 60.0), now)
+    ledger = OwnLedger(RateLimit(1, 60.0), now)
     ledger.settle(await leased(ledger), sent)
     assert (await refused(ledger)).seconds == pytest.approx(periods * 60 + CLOCK_GRAIN)
 
@@ -162,7 +162,7 @@ def test_no_slot_is_handed_out_within_a_period_of_its_true_completion(
     """Whatever the clock says; so a window of the true time holds no more than the limit."""
 
     async def main() -> None:
-        ledger = MemoryLedger(RateLimit(limit, period), clock)
+        ledger = OwnLedger(RateLimit(limit, period), clock)
         completions: list[float] = []
         for taken, seconds in enumerate(times):
             lease = await patiently(ledger)

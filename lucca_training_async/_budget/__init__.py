@@ -1,8 +1,9 @@
 """The request budget: who may send next in this process, and what the tenant has left."""
 
+from ..ledger import Cause, Lease, Ledger, Sent, Standing, Wait
 from .closures import Closure, GateClosedError, logger
 from .gate import A_MOMENT, Admission, Gate
-from .ledger import Cause, Lease, Ledger, MemoryLedger, Sent, Standing, Wait
+from .own import OwnLedger
 from .places import Owner, Place
 from .view import Budget
 
@@ -16,7 +17,7 @@ __all__ = [
     "GateClosedError",
     "Lease",
     "Ledger",
-    "MemoryLedger",
+    "OwnLedger",
     "Owner",
     "Place",
     "Sent",

@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 import attrs
 
 from ..errors import RequestError
-from .ledger import Cause
+from ..ledger import Cause
 
 logger: logging.Logger = logging.getLogger("lucca_training_async")
 NAMES: dict[Cause | None, Literal["pause", "outage"] | None] = {

@@ -22,9 +22,9 @@ from typing import Self
 import attrs
 
 from ..errors import LuccaError, RequestError
+from ..ledger import Cause, Lease, Ledger, Sent, Wait
 from ..settings import RateLimit
 from .closures import NAMES, Closure, Closures, GateClosedError, waiting_for
-from .ledger import Cause, Lease, Ledger, Sent, Wait
 from .places import Owner, Place
 from .view import Budget
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import attrs
 
 from ..errors import LuccaError
+from ..ledger import Cause
 from .closures import WORTH_TELLING, Closure, logger
-from .ledger import Cause
 
 
 class Owner:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from yarl import URL
 
-from .._budget import Budget, Gate, MemoryLedger, logger
+from .._budget import Budget, Gate, OwnLedger, logger
 from ..errors import ClientClosedError
 from ..settings import Settings
 from .answers import quoted
@@ -33,7 +33,7 @@ class Link:
         if self._gate is None:
             limit = self.settings.rate_limit
             self._gate = Gate(
-                MemoryLedger(limit, loop.time),
+                OwnLedger(limit, loop.time),
                 limit,
                 concurrency=self.session.max_concurrency,
                 loop=loop,

@@ -26,22 +26,10 @@ A ledger knows no queue, no call, no retry and no answer: that is the gate's and
 call's. Any ledger that passes the contract tests (``tests/test_ledger.py``) will do.
 """
 
-from __future__ import annotations
-
-import heapq
-import math
-import time
-from collections.abc import Callable
 from enum import Enum, auto
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import attrs
-
-from ..settings import RateLimit
-
-# A moment may have been later than the clock says: Python's own ticks 64 times a second on
-# Windows, and uvloop's counts milliseconds, from the beginning of a turn of the loop.
-CLOCK_GRAIN = 0.008 + time.get_clock_info("monotonic").resolution
 
 
 class Sent(Enum):
@@ -66,6 +54,10 @@ class Lease:
 
     round: int
 
+    def is_valid(self) -> bool:
+        """Whether its request may still be sent; one that ends by itself may have ended."""
+        return True
+
 
 @attrs.frozen
 class Wait:
@@ -82,6 +74,24 @@ class Wait:
 
 
 @attrs.frozen
+class Sharing:
+    """With whom a budget is shared.
+
+    Attributes:
+        ledger: Which ledger, without a password.
+        clients: How many share it, this one included; as last seen, if it can't be reached.
+        limit: How many requests they may have counted together; this client's share, while
+            it is on its own. None for no limit.
+        alone: Whether the ledger can't be reached, so that this client goes on within its share.
+    """
+
+    ledger: str
+    clients: int
+    limit: int | None
+    alone: bool = False
+
+
+@attrs.frozen
 class Standing:
     """What is known of the tenant without asking anybody.
 
@@ -91,14 +101,17 @@ class Standing:
             first.
         closed_for: Seconds for which nothing is to be sent; 0 if something may be.
         closed_by: Why, or None.
+        sharing: With whom the budget is shared, or None.
     """
 
     in_use: int = 0
     next_slot_in: float = 0.0
     closed_for: float = 0.0
     closed_by: Cause | None = None
+    sharing: Sharing | None = attrs.field(default=None, eq=False)
 
 
+@runtime_checkable
 class Ledger(Protocol):
     """What a gate asks of whoever keeps the tenant's budget."""
 
@@ -130,79 +143,21 @@ class Ledger(Protocol):
         ...
 
 
-class MemoryLedger:
-    """The ledger of a tenant whose budget, or share of it, this process has to itself.
+class SharedBudget(Protocol):
+    """What opens the ledger of a host for each of the clients that share it.
 
-    Args:
-        limit: The budget; None for none, so that only closures count.
-        clock: Gives the time in seconds; the event loop's.
-        grain: How far, in seconds, the clock may be behind.
+    ``shared_budget`` of a client takes one, such as a :class:`MemoryLedger`.
     """
 
-    def __init__(
-        self, limit: RateLimit | None, clock: Callable[[], float], grain: float = CLOCK_GRAIN
-    ) -> None:
-        self._is_limited = limit is not None
-        self._requests = math.inf if limit is None else limit.requests
-        period = 0.0 if limit is None else limit.period
-        self._counted_for = {
-            Sent.ANSWERED: period + grain,
-            Sent.CUT_OFF: 2 * period + grain,
-        }
-        self._clock = clock
-        self._held = 0
-        self._free_at: list[float] = []
-        self._opens_at = -math.inf
-        self._closed_by = Cause.PAUSE
-        # Those of one round are all alike.
-        self._lease = Lease(0)
-        self._held_this_round = 0
-        self._allowed_this_round = math.inf
+    def open(
+        self, host: str, requests: int | None, period: float, longest_attempt: float
+    ) -> Ledger:
+        """A ledger for one client; to be called in the client's event loop.
 
-    async def take(self) -> Lease | Wait:
-        now = self._clock()
-        if self._opens_at > now:
-            return Wait(self._opens_at - now, closed=self._closed_by)
-        if self._held_this_round >= self._allowed_this_round:
-            return Wait(math.inf)
-        if self._is_limited and (seconds := self._next_slot_in(now)) > 0:
-            return Wait(seconds)
-        self._held += 1
-        self._held_this_round += 1
-        return self._lease
-
-    def settle(self, lease: Lease, sent: Sent) -> None:
-        self._held -= 1
-        if lease.round == self._lease.round:
-            self._held_this_round -= 1
-            if sent is Sent.ANSWERED:
-                self._allowed_this_round += 1
-        if self._is_limited and sent is not Sent.NEVER:
-            heapq.heappush(self._free_at, self._clock() + self._counted_for[sent])
-
-    def close_for(self, seconds: float, lease: Lease, cause: Cause) -> None:
-        opens_at = self._clock() + seconds
-        if opens_at >= self._opens_at:
-            self._opens_at, self._closed_by = opens_at, cause
-        self._lease = Lease(self._lease.round + 1)
-        self._held_this_round = 0
-        self._allowed_this_round = 1
-
-    def standing(self) -> Standing:
-        now = self._clock()
-        probing = self._held_this_round >= self._allowed_this_round
-        next_slot_in = math.inf if probing else self._next_slot_in(now)
-        closed_for = max(0.0, self._opens_at - now)
-        in_use = self._held + len(self._free_at)
-        closed_by = self._closed_by if closed_for else None
-        return Standing(in_use, max(next_slot_in, closed_for), closed_for, closed_by)
-
-    async def aclose(self) -> None:
-        """Nothing connects it to anybody."""
-
-    def _next_slot_in(self, now: float) -> float:
-        while self._free_at and self._free_at[0] <= now:
-            heapq.heappop(self._free_at)
-        if self._held + len(self._free_at) < self._requests:
-            return 0.0
-        return self._free_at[0] - now if self._free_at else math.inf
+        Args:
+            host: The tenant, as a host with its port if that is an unusual one.
+            requests: How many requests are allowed in any period; None for no limit.
+            period: In seconds.
+            longest_attempt: Seconds after which an attempt is over, answered or not.
+        """
+        ...
