@@ -8,13 +8,10 @@ from typing import Any
 
 import pytest
 
-from lucca_training_async import (
-    BulkResult,
-    RetryPolicy,
-)
+from lucca_training_async import BulkResult, OutageError, RetryPolicy
 from lucca_training_async.sandbox import Fault, Sandbox
 
-from .plans import LIST, asked, edited, passes, singles, with_members, without
+from .plans import LIST, Log, asked, edited, passes, singles, with_members, without
 from .support import QUICK, stage
 
 IDS = range(1, 301)
@@ -58,6 +55,12 @@ LASTING: dict[str, Fault] = {
     "HTML 404": Fault.answer(404, "<html>", content_type="text/html"),
     "dropped": Fault.drop(),
     "truncated": Fault.truncate(),
+}
+# Within these a host that has never answered would be given up.
+UNHURRIED: dict[str, Fault] = {
+    "no answer": Fault.slow(100.0),
+    "503 for 20 s": Fault.unavailable(20),
+    "503 for a minute": Fault.unavailable(60),
 }
 
 
@@ -104,6 +107,44 @@ async def test_a_useless_list_that_was_asked_for_costs_nothing_either(name: str)
         assert set(singles(on.sandbox)) == set(IDS)
         assert len(singles(on.sandbox)) <= 300 + MOST_PROBES * (name in LASTING)
         assert result.stats.plan == ("list" if result.stats.pages else "each")
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("concurrency", [1, 2, 10])
+@pytest.mark.parametrize("name", UNHURRIED)
+async def test_a_list_that_takes_its_time_is_not_taken_for_a_host_that_never_answers(
+    name: str, concurrency: int, plan: Any
+) -> None:
+    async with stage(sandbox(), max_concurrency=concurrency) as on:
+        on.sandbox.inject_always(UNHURRIED[name], id=LIST)
+        result = await on.trainings.get_many(IDS, plan=plan)
+        assert_whole(result)
+        counts, pages, _ = asked(on.sandbox)
+        # The question is not to blame, and is not put in another style.
+        assert counts + pages == ATTEMPTS
+        assert result.stats.plan == "each"
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("name", UNHURRIED)
+async def test_a_list_that_took_its_time_is_read_all_the_same(name: str, plan: Any) -> None:
+    async with stage(sandbox(), max_concurrency=1) as on:
+        on.sandbox.inject(*[UNHURRIED[name]] * (ATTEMPTS - 1), id=LIST)
+        result = await on.trainings.get_many(IDS, plan=plan)
+        assert_whole(result)
+        # What has shown that the host answers, and is its witness.
+        assert set(singles(on.sandbox)) == {1}
+        assert result.stats.pages == 3
+
+
+@pytest.mark.parametrize("plan", PLANS)
+async def test_a_host_that_was_given_up_is_not_asked_for_its_list_again(plan: Any) -> None:
+    async with stage(sandbox()) as on:
+        on.sandbox.arrivals = Log(lambda _: on.sandbox.inject(Fault.drop()))
+        result = await on.trainings.get_many(IDS, plan=plan)
+        assert isinstance(result.stopped, OutageError)
+        counts, pages, _ = asked(on.sandbox)
+        assert counts + pages == 1
 
 
 @pytest.mark.parametrize("plan", PLANS)

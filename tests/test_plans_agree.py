@@ -52,6 +52,7 @@ def comes_twice(members: dict[str, Any]) -> None:
     members["items"] = [*members.get("items", []), *members.get("items", [])[:5]]
 
 
+REFUSED = Fault.too_many_requests(2)
 # What may come of a request for a page or for the count.
 PAGE_FAULTS = [
     passes(),
@@ -61,7 +62,8 @@ PAGE_FAULTS = [
     Fault.error(404),
     Fault.internal_error(),
     Fault.unavailable(3),
-    Fault.too_many_requests(2),
+    Fault.unavailable(60),
+    REFUSED,
     Fault.html(),
     Fault.bad_json(),
     Fault.drop(),
@@ -76,6 +78,8 @@ PAGE_FAULTS = [
     *map(edited, (has_no_cursor, has_its_cursor_again, is_counted_short)),
     *map(edited, (has_items_odd, comes_twice)),
 ]
+# Of all of them. Not a 429, which is the tenant's: without an end it is the end of the run.
+LASTING_PAGE_FAULTS = [fault for fault in PAGE_FAULTS if fault is not REFUSED]
 # Of a request for one id: what passes, and what lasts.
 PASSING = [Fault.internal_error(), Fault.drop(), Fault.html(), Fault.too_many_requests(1)]
 LASTING = [Fault.error(400), Fault.error(403), Fault.error(410), Fault.bad_json()]
@@ -151,7 +155,7 @@ def tenants(draw: st.DrawFn, *, faults: bool = True) -> Tenant:
     return attrs.evolve(
         tenant,
         pages=draw(st.lists(st.sampled_from(PAGE_FAULTS), max_size=8)),
-        always=draw(st.none() | st.sampled_from(PAGE_FAULTS)),
+        always=draw(st.none() | st.sampled_from(LASTING_PAGE_FAULTS)),
         passing=draw(st.dictionaries(some, st.sampled_from(PASSING), max_size=3)),
         lasting=draw(st.dictionaries(unshown, st.sampled_from(LASTING), max_size=5)),
     )

@@ -10,6 +10,7 @@ import attrs
 from .._budget import Owner
 from .._http.answers import Reply, item_error, quoted
 from .._http.call import Caller
+from .._http.retry import asks_to_wait
 from ..errors import BadRequestError, DecodeError, ResponseError, ServerError
 from ..models import BadItem, Fault, WireError, WirePage, page_reader
 from .query import ArrayStyle, Filters, encoded, pairs_of
@@ -236,8 +237,13 @@ def _other(style: ArrayStyle) -> ArrayStyle:
 
 
 async def _unless_refused(asked: Awaitable[Sheet[R]]) -> Sheet[R] | ResponseError:
-    """What a server answers that can't read the question, or fails over it, is no answer yet."""
+    """What a server answers that can't read the question, or fails over it, is no answer yet.
+
+    One that asks to wait would have any question wait.
+    """
     try:
         return await asked
     except (BadRequestError, ServerError) as error:
+        if asks_to_wait(error):
+            raise
         return error.with_traceback(None)

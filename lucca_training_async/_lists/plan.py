@@ -15,7 +15,7 @@ from typing import Literal, TypeVar, cast, get_args
 import attrs
 
 from .._budget import logger
-from .._bulk import BulkRun, BulkStats, Found, OnProgress, Refused
+from .._bulk import BulkRun, BulkStats, Found, OnProgress, Outcome, Refused
 from .._bulk.engine import Deliver, Fetch, Way
 from .._bulk.ids import TakenId
 from .._http.answers import Reply
@@ -104,6 +104,7 @@ class PlannedRun(BulkRun):
         self._may_list = plan == "list" or (plan == "auto" and is_large)
         self._has_begun = False
         self._reading_list: asyncio.Event | None = None
+        self._one_is_over = asyncio.Event()
         self._stats = PlanStats()
         self._count: int | None = None
         self._received = 0
@@ -137,7 +138,12 @@ class PlannedRun(BulkRun):
             else:
                 await self._read_list(deliver, pending, pager, first)
                 return
-        # That may be the host's fault or the list's. The other workers find out, by their ids.
+        # That may be the host's fault or the list's. An id finds out, before the list is asked for
+        # again: the host might be given up meanwhile.
+        if self.speaks_for_many:
+            await self._one_by_itself(deliver)
+        if self.stopped:
+            return
         first = await self._opened(pager, len(pending), self._way_to_list(attempts))
         async with self._alone(deliver) as pending:
             await self._read_list(deliver, pending, pager, first)
@@ -183,6 +189,21 @@ class PlannedRun(BulkRun):
             return await take()
 
         return take_after_list
+
+    async def _one_by_itself(self, deliver: Deliver) -> None:
+        """Wait for the outcome of an id: another worker's, or its own if there is no other."""
+        self._one_is_over.clear()
+        if self.workers > 1:
+            # One of its own besides would cost more, where nobody answers, than a minute's budget.
+            await self._one_is_over.wait()
+            return
+        take = super().taking()
+        if (taken := await take()) is not None:
+            await self.hand_over(deliver, taken, await self._outcome(taken))
+
+    async def hand_over(self, deliver: Deliver, taken: TakenId, outcome: Outcome) -> None:
+        await super().hand_over(deliver, taken, outcome)
+        self._one_is_over.set()
 
     # -- whether, and for how long
 
