@@ -74,6 +74,13 @@ class ConfigurationError(LuccaError, ValueError):
     """A setting (host, API key, policy, timeouts) can't work; no request was spent."""
 
 
+class SharedBudgetError(LuccaError):
+    """The ledger of the shared budget can't be reached, and ``shared_budget_required`` is set.
+
+    Nothing was sent. It may be reached again later.
+    """
+
+
 class InvalidIdError(LuccaError, ValueError):
     """The value is no id (an integer from 1 to 2**31 - 1); no request was spent for it."""
 

@@ -6,9 +6,15 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import itertools
 import math
+import shutil
+import tempfile
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -28,6 +34,10 @@ from lucca_training_async._budget import (
     Standing,
     Wait,
 )
+from lucca_training_async._budget.memory import MemoryStore
+from lucca_training_async._budget.shared import SharedLedger
+from lucca_training_async._budget.sqlite import SqliteStore
+from lucca_training_async._budget.steps import Store
 
 # Rounding may leave a wait short of its moment by less than this.
 A_MOMENT = 1e-6
@@ -112,7 +122,7 @@ class LateLedger(SlowLedger):
 
 
 @dataclass
-class SharedLedger(SlowLedger):
+class ClosableLedger(SlowLedger):
     """A ledger that another process can close, which this one learns when it asks."""
 
     delay: float = 0.0
@@ -130,10 +140,34 @@ class SharedLedger(SlowLedger):
 
 Make = Callable[[RateLimit | None], Ledger]
 
+_FOLDER = Path(tempfile.mkdtemp(prefix="ledgers-"))
+atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)
+_files = itertools.count()
+
+
+def shared_by(store: Store, limit: RateLimit | None, **options: Any) -> SharedLedger:
+    """One client's ledger over a store."""
+    requests, period = (None, 60.0) if limit is None else (limit.requests, limit.period)
+    # Longer than any test: what a lease does when it ends has tests of its own.
+    longest = options.pop("longest_attempt", A_WEEK)
+    return SharedLedger(store, "acme", requests, period, longest, grain=0.0, **options)
+
+
+def in_shared_memory(limit: RateLimit | None) -> Ledger:
+    return shared_by(MemoryStore(asyncio.get_running_loop().time), limit)
+
+
+def in_a_file(limit: RateLimit | None) -> Ledger:
+    path = _FOLDER / f"{next(_files)}.db"
+    return shared_by(SqliteStore(str(path), asyncio.get_running_loop().time), limit)
+
+
 LEDGERS: dict[str, Make] = {
     "memory": in_memory,
     "slow": lambda limit: SlowLedger(in_memory(limit)),
     "late": lambda limit: LateLedger(in_memory(limit)),
+    "shared memory": in_shared_memory,
+    "sqlite": in_a_file,
 }
 # How far a ledger may be from the exact second, on the late side.
 SLACK = 0.5
@@ -214,8 +248,8 @@ def make_gate(
     return Gate(ledger, limit, concurrency=concurrency, loop=loop)
 
 
-def shared_gate() -> tuple[Gate, SharedLedger]:
-    ledger = SharedLedger(in_memory(None))
+def shared_gate() -> tuple[Gate, ClosableLedger]:
+    ledger = ClosableLedger(in_memory(None))
     return make_gate(ledger=ledger), ledger
 
 

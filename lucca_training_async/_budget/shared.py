@@ -1,0 +1,394 @@
+"""The ledger of one client that shares its tenant's budget with others, over a store.
+
+Every question is one step of the store's. What has become of a request is told soon after, since
+``settle`` is not awaited, and at the latest with the next question: in order, so that nobody is
+asked about what he has not been told. A question is a task of its own: whoever has asked may be
+cancelled, and then gives back what it gets.
+
+**A lease ends by itself**, so a request must not be sent on one that has: a process may be stopped
+between the two, or a laptop closed. Hence ``SharedLease.is_valid``, which goes by a clock that goes
+on meanwhile.
+
+**A store that can't be reached** stops nobody. The client goes on alone, within an equal part of
+the budget; of what was free at that moment it takes no more than its part either. When it is back,
+it tells what it has used, and keeps to its part until all the others must be back as well.
+
+**A store that has lost its data** is known by its tenant's name of birth. Then nothing is sent for
+one period: who has sent what before that can't be known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+import secrets
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+import attrs
+
+from ..errors import ConfigurationError, SharedBudgetError
+from ..ledger import Cause, Lease, Sent, Sharing, Standing, Wait
+from .alone import Alone, restoring, what_was_kept
+from .closures import logger
+from .own import CLOCK_GRAIN
+from .steps import Close, Leave, Meet, Settle, Step, Store, Take, UnreachableError
+from .tenant import Ask, Tenant, poll_every
+
+_TIME_TO_SEND = 1.0
+"""Seconds between being admitted and being handed to aiohttp that are no suspension."""
+
+
+@attrs.define(eq=False)
+class SharedLease(Lease):
+    """One that ends by itself.
+
+    Attributes:
+        token: Its name.
+        send_by: Until when its request may be sent.
+        clock: By which clock.
+    """
+
+    token: str
+    send_by: float
+    clock: Callable[[], float]
+
+    def is_valid(self) -> bool:
+        return self.clock() <= self.send_by
+
+
+@attrs.define(eq=False)
+class _Question:
+    """One question for a slot.
+
+    Attributes:
+        is_wanted: Whether anybody still waits for the answer.
+    """
+
+    is_wanted: bool = True
+
+
+class SharedLedger:
+    """The ledger of one client; see :class:`~lucca_training_async.ledger.Ledger`.
+
+    Args:
+        store: Where the budget is kept.
+        host: The tenant.
+        requests: How many are allowed in any period; None for no limit.
+        period: In seconds.
+        longest_attempt: Seconds after which an attempt is over.
+        required: Whether to fail where the store can't be reached.
+        grain: How far, in seconds, the clock may be behind.
+
+    Attributes:
+        longest_attempt: As given; a view of the client may have longer ones.
+        required: As given.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        host: str,
+        requests: int | None,
+        period: float,
+        longest_attempt: float,
+        *,
+        required: bool = False,
+        grain: float = CLOCK_GRAIN,
+    ) -> None:
+        self.longest_attempt = longest_attempt
+        self.required = required
+        self._store = store
+        self._clock = store.clock
+        self._host = host
+        self._requests = requests
+        self._period = period
+        self._grain = grain
+        self._client = secrets.token_hex(6)
+        self._numbers = itertools.count(1)
+        self._loop = asyncio.get_running_loop()
+        self._turn = asyncio.Lock()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._pending: list[Step] = []
+        now = self._clock()
+        self._tenant = Tenant("", now, now)
+        self._asked_at = -math.inf
+        self._is_to_restore = False
+        self._alone: Alone | None = None
+        self._careful_until = -math.inf
+        self._share: int | None = None
+        self._limit_is_told = False
+        self._closed = False
+
+    @property
+    def retry_every(self) -> float:
+        """Seconds between two tries to reach the store."""
+        return min(5.0, max(0.2, self._period / 10))
+
+    async def open(self) -> None:
+        """Find out whether the store can be used, before a request needs it.
+
+        Raises:
+            ConfigurationError: It never can.
+            SharedBudgetError: It can't now, and is required.
+        """
+        await self._in_order(self._meet)
+
+    async def take(self) -> Lease | Wait:
+        question = _Question()
+        asking = self._begin(self._answer(question))
+        try:
+            return await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            question.is_wanted = False
+            if asking.done() and not asking.cancelled() and asking.exception() is None:
+                self._give_back(asking.result())
+            raise
+
+    def settle(self, lease: Lease, sent: Sent) -> None:
+        assert isinstance(lease, SharedLease)
+        is_answered = sent is Sent.ANSWERED
+        seconds = self._counted_for(sent)
+        self._note(Settle(self._client, lease.token, lease.round, seconds, is_answered))
+
+    def close_for(self, seconds: float, lease: Lease, cause: Cause) -> None:
+        self._note(Close(seconds, cause))
+
+    def standing(self) -> Standing:
+        tenant = self._now()
+        now, poll = tenant.touched_at, poll_every(self._period)
+        slow = tenant.starts_slowly_for(self._client)
+        if slow == 0.0 and now - self._asked_at < 2 * poll:
+            slow = poll  # another client's probe, as far as we know
+        next_slot_in = tenant.next_free_in(self._client, self._limit(), poll=poll)
+        closed_for = max(0.0, tenant.opens_at - now)
+        alone = self._alone
+        return Standing(
+            len(tenant.slots),
+            max(next_slot_in, closed_for, slow or 0.0),
+            closed_for,
+            tenant.closed_by if closed_for else None,
+            Sharing(
+                self._store.name,
+                max(1, len(tenant.members)) if alone is None else alone.clients,
+                self._told_limit(),
+                alone is not None,
+            ),
+        )
+
+    async def aclose(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        if self._loop is asyncio.get_running_loop():
+            await self._say_goodbye()
+        await self._store.aclose()
+
+    # -- one after the other
+
+    def _begin(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _answer(self, question: _Question) -> Lease | Wait:
+        async with self._turn:
+            answer: Lease | Wait | None = None
+            if self._alone is None:
+                try:
+                    answer = await self._take()
+                except UnreachableError as error:
+                    self._lose(error)
+            if answer is None:
+                answer = self._take_alone()
+            if not question.is_wanted:
+                # Before anybody else asks.
+                self._give_back(answer)
+            return answer
+
+    async def _in_order(self, do: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        async with self._turn:
+            if self._alone is None:
+                try:
+                    await do()
+                except UnreachableError as error:
+                    self._lose(error)
+
+    async def _take(self) -> Lease | Wait:
+        if self._clock() < self._careful_until and self._used() >= (self._share or math.inf):
+            return Wait(min(self._careful_until - self._clock(), self.retry_every))
+        ask = self._ask(self._requests)
+        asked_at = self._clock()
+        wait = await self._apply(Take(ask))
+        if wait is not None:
+            return wait
+        return self._lease(ask, asked_at)
+
+    async def _meet(self) -> None:
+        await self._apply(Meet(self._ask(self._requests)))
+
+    async def _flush(self) -> None:
+        with suppress(SharedBudgetError, ConfigurationError):  # the next question will tell
+            await self._in_order(self._tell)
+
+    async def _tell(self) -> None:
+        if self._pending:
+            await self._apply()
+
+    def _lease(self, ask: Ask, asked_at: float) -> SharedLease:
+        send_by = asked_at + min(_TIME_TO_SEND, self.longest_attempt) + self.longest_attempt
+        return SharedLease(self._tenant.slots[ask.token].round, ask.token, send_by, self._clock)
+
+    def _give_back(self, answer: Lease | Wait) -> None:
+        if isinstance(answer, Lease):
+            self.settle(answer, Sent.NEVER)
+
+    def _note(self, step: Step) -> None:
+        """Something has happened here: known at once, and told as soon as may be."""
+        step.on(self._now())
+        if self._alone is None:
+            self._pending.append(step)
+            if len(self._pending) == 1:
+                self._begin(self._flush())
+
+    async def _apply(self, *last: Step) -> Wait | None:
+        before = self._now()
+        kept = what_was_kept(before, self._client) if self._is_to_restore else []
+        steps = [*kept, *self._pending, *last]
+        self._pending.clear()
+        mine = restoring(before, self._client)
+        try:
+            tenant, answer = await self._store.apply(self._host, steps)
+        except BaseException:
+            self._is_to_restore = True
+            raise
+        self._is_to_restore = False
+        if self._has_lost_all(before, tenant):
+            seconds = tenant.born_at + self._period + self._grain - tenant.touched_at
+            tenant, _ = await self._store.apply(
+                self._host, [mine, Close(max(0.0, seconds), Cause.DOUBT)]
+            )
+            answer = Wait(max(0.0, seconds), closed=Cause.DOUBT) if last else None
+            logger.warning(
+                "the shared budget has been lost (%s): nothing is sent for %.0f s",
+                self._store.name,
+                seconds,
+            )
+        self._tenant, self._asked_at = tenant, tenant.touched_at
+        for step in self._pending:
+            step.on(self._now())  # it has happened meanwhile
+        self._tell_other_limit()
+        return answer
+
+    def _has_lost_all(self, before: Tenant, after: Tenant) -> bool:
+        # Long ago it may well have been forgotten, and nothing of it would count.
+        recently = after.touched_at - self._asked_at <= self._ends_in()
+        is_young = after.touched_at < after.born_at + self._period
+        return before.born not in ("", after.born) and recently and is_young
+
+    # -- alone
+
+    def _lose(self, error: UnreachableError) -> None:
+        self._is_to_restore = True
+        if self.required:
+            raise SharedBudgetError(
+                f"the shared budget can't be reached, and nothing is sent without it: {error}"
+            ) from None
+        tenant = self._now()
+        alone = self._alone = Alone.when(tenant, self._client, self._requests, self._period)
+        tenant.slots = slots_of(tenant, self._client)
+        tenant.members.clear()
+        self._pending.clear()
+        told = "the shared budget can't be reached (%s): going on alone, %s"
+        logger.warning(told, error, alone)
+        self._begin(self._come_back())
+
+    def _take_alone(self) -> Lease | Wait:
+        tenant, alone = self._now(), self._alone
+        assert alone is not None
+        ask = self._ask(self._limit())
+        wait = tenant.take(ask)
+        if wait is None:
+            return self._lease(ask, tenant.touched_at)
+        if wait.closed is not None:
+            return wait
+        return Wait(min(wait.seconds, self.retry_every))
+
+    async def _come_back(self) -> None:
+        while self._alone is not None:
+            await asyncio.sleep(self.retry_every)
+            async with self._turn:
+                try:
+                    await self._meet()
+                except (UnreachableError, ConfigurationError):
+                    continue
+                self._share, self._alone = self._alone.share, None
+                self._careful_until = self._clock() + 2 * self.retry_every
+                logger.info("the shared budget is reached again (%s)", self._store.name)
+
+    # -- its end
+
+    async def _say_goodbye(self) -> None:
+        asking = [task for task in self._tasks if not task.done()]
+        if self._alone is not None:
+            for task in asking:
+                task.cancel()
+            if asking:
+                await asyncio.wait(asking)
+            return
+        if asking:
+            await asyncio.wait(asking)
+        async with self._turn:
+            try:
+                await self._store.apply(self._host, [*self._pending, Leave(self._client)])
+            except (UnreachableError, ConfigurationError):
+                return  # what is held ends by itself
+
+    # -- what is known
+
+    def _now(self) -> Tenant:
+        self._tenant.come_to(self._clock())
+        return self._tenant
+
+    def _ask(self, requests: int | None) -> Ask:
+        token = f"{self._client}:{next(self._numbers)}"
+        held_for = self.longest_attempt + _TIME_TO_SEND
+        return Ask(self._client, token, requests, self._period, held_for, self._ends_in())
+
+    def _ends_in(self) -> float:
+        return self.longest_attempt + _TIME_TO_SEND + 2 * self._longest_period() + self._grain
+
+    def _longest_period(self) -> float:
+        return max([self._period, *(one.period for one in self._tenant.members.values())])
+
+    def _counted_for(self, sent: Sent) -> float:
+        if self._requests is None or sent is Sent.NEVER:
+            return 0.0
+        periods = 1 if sent is Sent.ANSWERED else 2
+        return periods * self._longest_period() + self._grain
+
+    def _used(self) -> int:
+        return len(slots_of(self._now(), self._client))
+
+    def _limit(self) -> int | None:
+        alone = self._alone
+        if alone is None:
+            return self._requests
+        return alone.limit(self._clock())
+
+    def _told_limit(self) -> int | None:
+        if self._requests is None or self._alone is not None:
+            return self._limit()
+        return int(self._tenant.limit(self._requests))
+
+    def _tell_other_limit(self) -> None:
+        limit = self._told_limit()
+        if limit != self._requests and not self._limit_is_told:
+            self._limit_is_told = True
+            logger.warning(
+                "clients of one shared budget have different limits; the strictest counts: %s",
+                limit,
+            )
