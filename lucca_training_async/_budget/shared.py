@@ -31,11 +31,12 @@ import attrs
 
 from ..errors import ConfigurationError, SharedBudgetError
 from ..ledger import Cause, Lease, Sent, Sharing, Standing, Wait
-from .alone import Alone, restoring, what_was_kept
+from .alone import Alone
 from .closures import logger
 from .own import CLOCK_GRAIN
+from .replica import Replica
 from .steps import Close, Leave, Meet, Settle, Step, Store, Take, UnreachableError
-from .tenant import Ask, Tenant, poll_every
+from .tenant import Ask, poll_every
 
 _TIME_TO_SEND = 1.0
 """Seconds between being admitted and being handed to aiohttp that are no suspension."""
@@ -102,7 +103,6 @@ class SharedLedger:
         self.required = required
         self._store = store
         self._clock = store.clock
-        self._host = host
         self._requests = requests
         self._period = period
         self._grain = grain
@@ -111,11 +111,7 @@ class SharedLedger:
         self._loop = asyncio.get_running_loop()
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._pending: list[Step] = []
-        now = self._clock()
-        self._tenant = Tenant("", now, now)
-        self._asked_at = -math.inf
-        self._is_to_restore = False
+        self._replica = Replica(store, host, self._client, period=period, grain=grain)
         self._alone: Alone | None = None
         self._careful_until = -math.inf
         self._share: int | None = None
@@ -157,10 +153,10 @@ class SharedLedger:
         self._note(Close(seconds, cause))
 
     def standing(self) -> Standing:
-        tenant = self._now()
+        tenant = self._replica.tenant()
         now, poll = tenant.touched_at, poll_every(self._period)
         slow = tenant.starts_slowly_for(self._client)
-        if slow == 0.0 and now - self._asked_at < 2 * poll:
+        if slow == 0.0 and now - self._replica.told_at < 2 * poll:
             slow = poll  # another client's probe, as far as we know
         next_slot_in = tenant.next_free_in(self._client, self._limit(), poll=poll)
         closed_for = max(0.0, tenant.opens_at - now)
@@ -218,7 +214,9 @@ class SharedLedger:
                     self._lose(error)
 
     async def _take(self) -> Lease | Wait:
-        if self._clock() < self._careful_until and self._used() >= (self._share or math.inf):
+        if self._clock() < self._careful_until and len(self._replica.mine()) >= (
+            self._share or math.inf
+        ):
             return Wait(min(self._careful_until - self._clock(), self.retry_every))
         ask = self._ask(self._requests)
         asked_at = self._clock()
@@ -235,12 +233,12 @@ class SharedLedger:
             await self._in_order(self._tell)
 
     async def _tell(self) -> None:
-        if self._pending:
+        if self._replica.pending:
             await self._apply()
 
     def _lease(self, ask: Ask, asked_at: float) -> SharedLease:
         send_by = asked_at + min(_TIME_TO_SEND, self.longest_attempt) + self.longest_attempt
-        return SharedLease(self._tenant.slots[ask.token].round, ask.token, send_by, self._clock)
+        return SharedLease(self._replica.mine()[ask.token].round, ask.token, send_by, self._clock)
 
     def _give_back(self, answer: Lease | Wait) -> None:
         if isinstance(answer, Lease):
@@ -248,66 +246,33 @@ class SharedLedger:
 
     def _note(self, step: Step) -> None:
         """Something has happened here: known at once, and told as soon as may be."""
-        step.on(self._now())
+        step.on(self._replica.tenant())
         if self._alone is None:
-            self._pending.append(step)
-            if len(self._pending) == 1:
+            self._replica.pending.append(step)
+            if len(self._replica.pending) == 1:
                 self._begin(self._flush())
 
     async def _apply(self, *last: Step) -> Wait | None:
-        before = self._now()
-        kept = what_was_kept(before, self._client) if self._is_to_restore else []
-        steps = [*kept, *self._pending, *last]
-        self._pending.clear()
-        mine = restoring(before, self._client)
-        try:
-            tenant, answer = await self._store.apply(self._host, steps)
-        except BaseException:
-            self._is_to_restore = True
-            raise
-        self._is_to_restore = False
-        if self._has_lost_all(before, tenant):
-            seconds = tenant.born_at + self._period + self._grain - tenant.touched_at
-            tenant, _ = await self._store.apply(
-                self._host, [mine, Close(max(0.0, seconds), Cause.DOUBT)]
-            )
-            answer = Wait(max(0.0, seconds), closed=Cause.DOUBT) if last else None
-            logger.warning(
-                "the shared budget has been lost (%s): nothing is sent for %.0f s",
-                self._store.name,
-                seconds,
-            )
-        self._tenant, self._asked_at = tenant, tenant.touched_at
-        for step in self._pending:
-            step.on(self._now())  # it has happened meanwhile
+        answer = await self._replica.tell(*last, remembered_for=self._ends_in())
         self._tell_other_limit()
         return answer
-
-    def _has_lost_all(self, before: Tenant, after: Tenant) -> bool:
-        # Long ago it may well have been forgotten, and nothing of it would count.
-        recently = after.touched_at - self._asked_at <= self._ends_in()
-        is_young = after.touched_at < after.born_at + self._period
-        return before.born not in ("", after.born) and recently and is_young
 
     # -- alone
 
     def _lose(self, error: UnreachableError) -> None:
-        self._is_to_restore = True
         if self.required:
             raise SharedBudgetError(
                 f"the shared budget can't be reached, and nothing is sent without it: {error}"
             ) from None
-        tenant = self._now()
+        tenant = self._replica.tenant()
         alone = self._alone = Alone.when(tenant, self._client, self._requests, self._period)
-        tenant.slots = slots_of(tenant, self._client)
-        tenant.members.clear()
-        self._pending.clear()
+        self._replica.forget_others()
         told = "the shared budget can't be reached (%s): going on alone, %s"
         logger.warning(told, error, alone)
         self._begin(self._come_back())
 
     def _take_alone(self) -> Lease | Wait:
-        tenant, alone = self._now(), self._alone
+        tenant, alone = self._replica.tenant(), self._alone
         assert alone is not None
         ask = self._ask(self._limit())
         wait = tenant.take(ask)
@@ -342,16 +307,11 @@ class SharedLedger:
         if asking:
             await asyncio.wait(asking)
         async with self._turn:
-            try:
-                await self._store.apply(self._host, [*self._pending, Leave(self._client)])
-            except (UnreachableError, ConfigurationError):
-                return  # what is held ends by itself
+            # If it isn't heard, what is held ends by itself.
+            with suppress(UnreachableError, ConfigurationError):
+                await self._apply(Leave(self._client))
 
     # -- what is known
-
-    def _now(self) -> Tenant:
-        self._tenant.come_to(self._clock())
-        return self._tenant
 
     def _ask(self, requests: int | None) -> Ask:
         token = f"{self._client}:{next(self._numbers)}"
@@ -359,19 +319,15 @@ class SharedLedger:
         return Ask(self._client, token, requests, self._period, held_for, self._ends_in())
 
     def _ends_in(self) -> float:
-        return self.longest_attempt + _TIME_TO_SEND + 2 * self._longest_period() + self._grain
-
-    def _longest_period(self) -> float:
-        return max([self._period, *(one.period for one in self._tenant.members.values())])
+        return (
+            self.longest_attempt + _TIME_TO_SEND + 2 * self._replica.longest_period() + self._grain
+        )
 
     def _counted_for(self, sent: Sent) -> float:
         if self._requests is None or sent is Sent.NEVER:
             return 0.0
         periods = 1 if sent is Sent.ANSWERED else 2
-        return periods * self._longest_period() + self._grain
-
-    def _used(self) -> int:
-        return len(slots_of(self._now(), self._client))
+        return periods * self._replica.longest_period() + self._grain
 
     def _limit(self) -> int | None:
         alone = self._alone
@@ -382,7 +338,7 @@ class SharedLedger:
     def _told_limit(self) -> int | None:
         if self._requests is None or self._alone is not None:
             return self._limit()
-        return int(self._tenant.limit(self._requests))
+        return int(self._replica.tenant().limit(self._requests))
 
     def _tell_other_limit(self) -> None:
         limit = self._told_limit()

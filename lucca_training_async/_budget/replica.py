@@ -1,0 +1,94 @@
+"""What one client knows of its tenant, and has still to tell: its copy of the shared budget."""
+
+from __future__ import annotations
+
+import math
+
+from ..ledger import Cause, Wait
+from .alone import restoring, what_was_kept
+from .closures import logger
+from .steps import Close, Step, Store
+from .tenant import Slot, Tenant, slots_of
+
+
+class Replica:
+    """A copy, as of the last question, with all that has happened here since.
+
+    Args:
+        store: Where the budget is kept.
+        host: The tenant.
+        client: The client.
+        period: In seconds.
+        grain: How far, in seconds, the clock may be behind.
+
+    Attributes:
+        pending: What is still to be told.
+        told_at: When the store was reached last.
+        is_in_doubt: Whether it may not have heard what it was told last.
+    """
+
+    def __init__(
+        self, store: Store, host: str, client: str, *, period: float, grain: float
+    ) -> None:
+        self.pending: list[Step] = []
+        self.told_at = -math.inf
+        self.is_in_doubt = False
+        self._store = store
+        self._host = host
+        self._client = client
+        self._period = period
+        self._grain = grain
+        now = store.clock()
+        self._tenant = Tenant("", now, now)
+
+    def tenant(self) -> Tenant:
+        """As it is now."""
+        self._tenant.come_to(self._store.clock())
+        return self._tenant
+
+    def mine(self) -> dict[str, Slot]:
+        """What this client has."""
+        return slots_of(self.tenant(), self._client)
+
+    def longest_period(self) -> float:
+        """The strictest of those that its members have, in seconds."""
+        return max([self._period, *(one.period for one in self._tenant.members.values())])
+
+    def forget_others(self) -> None:
+        """Be on its own."""
+        self._tenant.slots = self.mine()
+        self._tenant.members.clear()
+        self.pending.clear()
+        self.is_in_doubt = True
+
+    async def tell(self, *last: Step, remembered_for: float) -> Wait | None:
+        """Tell all that has happened, and this; what the store says to the last of it.
+
+        Args:
+            last: What else.
+            remembered_for: Seconds after which it would be no loss if the store knew nothing.
+
+        Raises:
+            UnreachableError: It can't be told whether it has heard.
+            ConfigurationError: It never will.
+        """
+        before, own = self.tenant(), restoring(self.tenant(), self._client)
+        kept = what_was_kept(before, self._client) if self.is_in_doubt else []
+        steps = [*kept, *self.pending, *last]
+        self.pending.clear()
+        self.is_in_doubt = True
+        tenant, answer = await self._store.apply(self._host, steps)
+        known_lately = before.born != "" and tenant.touched_at - self.told_at <= remembered_for
+        closed_for = tenant.born_at + self._period + self._grain - tenant.touched_at
+        if known_lately and tenant.born != before.born and closed_for > 0:
+            # Who has sent what before can't be known.
+            told = "the shared budget has been lost (%s): nothing is sent for %.0f s"
+            logger.warning(told, self._store.name, closed_for)
+            closing = Close(closed_for, Cause.DOUBT)
+            tenant, _ = await self._store.apply(self._host, [own, closing])
+            answer = Wait(closed_for, closed=Cause.DOUBT)
+        self.is_in_doubt = False
+        self._tenant, self.told_at = tenant, tenant.touched_at
+        for step in self.pending:
+            step.on(self.tenant())  # it has happened meanwhile
+        return answer
