@@ -1,6 +1,6 @@
 """Async client of Lucca's Training API: one id or ten thousand, each with its own outcome."""
 
-from ._budget import Budget
+from ._budget import Budget, MemoryLedger
 from ._bulk import (
     BulkResult,
     BulkStats,
@@ -45,6 +45,7 @@ from .errors import (
     RequestError,
     ResponseError,
     ServerError,
+    SharedBudgetError,
     UsageError,
     WrongRecordError,
 )
@@ -90,6 +91,7 @@ __all__ = [
     "LuccaError",
     "LuccaTimeoutError",
     "LuccaTrainingClient",
+    "MemoryLedger",
     "Missing",
     "NotFoundError",
     "OnError",
@@ -119,6 +121,7 @@ __all__ = [
     "RetryPolicy",
     "ServerError",
     "Settings",
+    "SharedBudgetError",
     "Timeouts",
     "Training",
     "TrainingCategory",

@@ -21,6 +21,7 @@ from .settings import ClientOptions, RetryPolicy, Settings, Timeouts, forgetting
 
 _HOST_VARIABLE = "LUCCA_HOST"
 _API_KEY_VARIABLE = "LUCCA_API_KEY"
+_SHARED_BUDGET_VARIABLE = "LUCCA_SHARED_BUDGET"
 
 
 class LuccaTrainingClient:
@@ -35,7 +36,7 @@ class LuccaTrainingClient:
         api_key: The key alone; it appears in no repr, log, error or pickle.
         options: The other attributes of :class:`Settings`: ``session``, ``timeouts``,
             ``retry``, ``rate_limit``, ``max_concurrency``, ``allow_any_host``, ``trust_env``,
-            ``max_body_bytes``.
+            ``max_body_bytes``, ``shared_budget``, ``shared_budget_required``.
 
     Attributes:
         realized_trainings: Reads realized trainings.
@@ -57,6 +58,7 @@ class LuccaTrainingClient:
     def _hang(self, settings: Settings, link: Link | None) -> None:
         self._settings = settings
         self._link = link or Link(settings)
+        self._link.allow(settings.longest_attempt)
         self._caller = caller = Caller(self._link, settings.retry, settings.timeouts)
         self.realized_trainings = RealizedTrainings(caller)
         self.trainings = Trainings(caller)
@@ -81,12 +83,17 @@ class LuccaTrainingClient:
     def from_env(cls, **options: Unpack[ClientOptions]) -> Self:
         """A client for the host and the key in ``LUCCA_HOST`` and ``LUCCA_API_KEY``.
 
+        If ``LUCCA_SHARED_BUDGET`` is set, it is the ``shared_budget``.
+
         Args:
             options: As for the class.
 
         Raises:
             ConfigurationError: A variable is missing or empty, or a setting can't work.
         """
+        shared = os.environ.get(_SHARED_BUDGET_VARIABLE)
+        if shared and "shared_budget" not in options:
+            options["shared_budget"] = shared
         return cls(_variable(_HOST_VARIABLE), _variable(_API_KEY_VARIABLE), **options)
 
     @forgetting_arguments
@@ -153,7 +160,7 @@ class LuccaTrainingClient:
         await self._link.aclose()
 
     async def __aenter__(self) -> Self:
-        self._link.bind()
+        await self._link.open()
         return self
 
     async def __aexit__(self, *_: object) -> None:

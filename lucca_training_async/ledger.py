@@ -143,13 +143,14 @@ class Ledger(Protocol):
         ...
 
 
+@runtime_checkable
 class SharedBudget(Protocol):
     """What opens the ledger of a host for each of the clients that share it.
 
-    ``shared_budget`` of a client takes one, such as a :class:`MemoryLedger`.
+    ``shared_budget`` of a client takes one, such as a :class:`~lucca_training_async.MemoryLedger`.
     """
 
-    def open(
+    def ledger_for(
         self, host: str, requests: int | None, period: float, longest_attempt: float
     ) -> Ledger:
         """A ledger for one client; to be called in the client's event loop.

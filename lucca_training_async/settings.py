@@ -8,6 +8,7 @@ Everything is checked where it is written, before a request is spent.
 
 import functools
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any, NoReturn, ParamSpec, TypedDict, TypeVar, Unpack, cast
 
@@ -17,6 +18,7 @@ import tenacity
 from yarl import URL
 
 from . import _checks
+from ._budget_url import check_shared_budget
 from ._checks import (
     instance_of,
     non_negative_seconds,
@@ -26,6 +28,7 @@ from ._checks import (
 )
 from ._redaction import Redactor
 from .errors import ConfigurationError
+from .ledger import Ledger, SharedBudget
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -198,6 +201,8 @@ class ClientOptions(TypedDict, total=False):
     allow_any_host: bool
     trust_env: bool
     max_body_bytes: int
+    shared_budget: str | Ledger | SharedBudget | None
+    shared_budget_required: bool
 
 
 @attrs.frozen(init=False)
@@ -219,6 +224,12 @@ class Settings:
         trust_env: Let the client's own session use the proxy that the environment names
             (``HTTPS_PROXY``, ``NO_PROXY``); a given session has a setting of its own.
         max_body_bytes: The largest body that is read, as it is after decoding.
+        shared_budget: Where the budget is shared with the other clients of this host: the URL of a
+            file (``"sqlite:///var/lib/app/lucca.db"``), or a
+            :class:`~lucca_training_async.MemoryLedger`. Give all of them the same ``rate_limit``.
+        shared_budget_required: Whether to raise
+            :class:`~lucca_training_async.SharedBudgetError` where that can't be reached, rather
+            than to go on within this client's part of the budget.
 
     Raises:
         ConfigurationError: A setting can't work.
@@ -238,6 +249,10 @@ class Settings:
     allow_any_host: bool = attrs.field(default=False, validator=instance_of(bool))
     trust_env: bool = attrs.field(default=False, validator=instance_of(bool))
     max_body_bytes: int = attrs.field(default=10_000_000, validator=positive_int)
+    shared_budget: str | Ledger | SharedBudget | None = attrs.field(
+        default=None, validator=check_shared_budget
+    )
+    shared_budget_required: bool = attrs.field(default=False, validator=instance_of(bool))
 
     @forgetting_arguments
     def __init__(self, host: str, api_key: str | ApiKey, **options: Unpack[ClientOptions]) -> None:
@@ -245,6 +260,8 @@ class Settings:
         # attrs makes it, and pyright doesn't know.
         self.__attrs_init__(host, secret, **options)  # pyright: ignore
         self.base_url  # noqa: B018  # it checks the host
+        if self.shared_budget is not None:
+            self._check_that_attempts_end()
 
     @forgetting_arguments
     def replace(self, **options: Unpack[ClientOptions]) -> "Settings":
@@ -255,6 +272,21 @@ class Settings:
         """
         mine = {name: getattr(self, name) for name in ClientOptions.__annotations__}
         return Settings(self.host, self.api_key, **cast(ClientOptions, mine | options))
+
+    @property
+    def longest_attempt(self) -> float:
+        """Seconds after which an attempt is over, with what may come before and after it."""
+        timeouts = self.timeouts
+        pool = 0.0 if self.session is None else timeouts.pool
+        return sum(math.inf if part is None else part for part in (timeouts.total, pool)) + 2.0
+
+    def _check_that_attempts_end(self) -> None:
+        if self.longest_attempt == math.inf:
+            missing = "total" if self.timeouts.total is None else "pool"
+            raise ConfigurationError(
+                f"a shared budget needs a finite Timeouts.{missing}: a slot that a killed process "
+                "has taken is free again when the longest attempt must be over"
+            )
 
     @property
     def base_url(self) -> URL:

@@ -17,7 +17,7 @@ PACKAGE = Path(lucca_training_async.__file__).parent
 # From the ground up. A room imports from those below it, and from itself.
 FLOORS = [
     ["errors"],
-    ["_checks", "_redaction", "_version", "ledger", "settings", "models"],
+    ["_budget_url", "_checks", "_redaction", "_version", "ledger", "settings", "models"],
     ["_budget"],
     ["_http"],
     ["_bulk"],

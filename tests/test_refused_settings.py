@@ -106,6 +106,8 @@ WRONG_OPTIONS: dict[str, list[object]] = {
     "allow_any_host": [None, 1, "yes"],
     "trust_env": [None, 1, "yes"],
     "max_body_bytes": [0, -5, None, 1e6, "10 MB"],
+    "shared_budget": [5, True, "lucca.db", "sqlite://", "sqlite:///no/such/folder/lucca.db"],
+    "shared_budget_required": [None, 1, "yes"],
 }
 OPTIONS = [(name, value) for name, values in WRONG_OPTIONS.items() for value in values]
 

@@ -1,10 +1,14 @@
 """The request budget: who may send next in this process, and what the tenant has left."""
 
 from ..ledger import Cause, Lease, Ledger, Sent, Standing, Wait
+from .admission import Admission
 from .closures import Closure, GateClosedError, logger
-from .gate import A_MOMENT, Admission, Gate
+from .gate import A_MOMENT, Gate
+from .memory import MemoryLedger
+from .opening import open_ledger
 from .own import OwnLedger
 from .places import Owner, Place
+from .shared import SharedLedger
 from .view import Budget
 
 __all__ = [
@@ -17,11 +21,14 @@ __all__ = [
     "GateClosedError",
     "Lease",
     "Ledger",
+    "MemoryLedger",
     "OwnLedger",
     "Owner",
     "Place",
     "Sent",
+    "SharedLedger",
     "Standing",
     "Wait",
     "logger",
+    "open_ledger",
 ]

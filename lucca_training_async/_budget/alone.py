@@ -52,10 +52,8 @@ class Alone:
     def __str__(self) -> str:
         if self.share is None:
             return "without a limit"
-        many = "client" if self.clients == 1 else "clients"
-        return (
-            f"within {self.share} per {self.period:g} s, the part of one of {self.clients} {many}"
-        )
+        part = f"within {self.share} requests per {self.period:g} s"
+        return part if self.clients == 1 else f"{part}, the part of one of {self.clients} clients"
 
 
 def restoring(tenant: Tenant, client: str) -> Restore:

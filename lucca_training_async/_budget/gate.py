@@ -17,54 +17,19 @@ import asyncio
 import math
 from bisect import bisect_left, insort
 from collections.abc import Callable
-from typing import Self
 
-import attrs
-
-from ..errors import LuccaError, RequestError
+from ..errors import LuccaError
 from ..ledger import Cause, Lease, Ledger, Sent, Wait
 from ..settings import RateLimit
+from .admission import Admission
 from .closures import NAMES, Closure, Closures, GateClosedError, waiting_for
 from .places import Owner, Place
-from .view import Budget
+from .view import Budget, budget_of
 
 # A wait that rounding has made shorter than this would not move the clock at all.
 _SHORTEST_WAIT = 1e-6
 A_MOMENT = 0.001
-
-
-@attrs.define(eq=False)
-class Admission:
-    """A request that may be sent. Leaving the block settles it.
-
-    Attributes:
-        sent: How far the request got; cut off, unless told otherwise.
-    """
-
-    _gate: Gate
-    _lease: Lease
-    sent: Sent = Sent.CUT_OFF
-
-    def close_for(self, seconds: float, cause: Cause, *, since: float, seen: RequestError) -> None:
-        """Close the gate: this request has shown that there is no use in more.
-
-        The calls that won't wait so long fail at once.
-
-        Args:
-            seconds: For how long.
-            cause: Why.
-            since: When it first showed.
-            seen: What the request came to.
-        """
-        now = self._gate.now()
-        closure = Closure(cause, since, now, now + seconds, seen)
-        self._gate.close_for(closure, self._lease)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._gate.settle(self._lease, self.sent)
+_LOOK_AGAIN = 0.1
 
 
 class Gate:
@@ -223,17 +188,13 @@ class Gate:
     # -- what can be seen
 
     def budget(self) -> Budget:
-        standing = self._ledger.standing()
-        full = self._in_flight >= self._concurrency
-        cause = self._closed_by()
-        return Budget(
-            None if self._limit is None else self._limit.requests,
-            standing.in_use,
-            None if full or standing.next_slot_in == math.inf else standing.next_slot_in,
-            standing.closed_for,
-            len(self._queue),
-            self._in_flight,
-            NAMES[cause],
+        return budget_of(
+            self._ledger.standing(),
+            self._limit,
+            waiting=len(self._queue),
+            in_flight=self._in_flight,
+            is_full=self._in_flight >= self._concurrency,
+            closed_by=NAMES[self._closed_by()],
         )
 
     def __repr__(self) -> str:
@@ -288,8 +249,10 @@ class Gate:
         asked_at, changes = self.now(), self._changes
         try:
             answer = await self._ledger.take()
-        except BaseException:
+        except BaseException as error:
             self._asking = False
+            if isinstance(error, LuccaError):
+                self.abandon(place.owner, error)  # there is nothing to be had for the others either
             self._advance()
             raise
         self._asking = False
@@ -312,7 +275,10 @@ class Gate:
         return self.closures.cause(self.now()) or self._ledger.standing().closed_by
 
     def _postpone(self, answer: Wait, asked_at: float) -> None:
-        self._ask_again_at = self.now() + max(answer.seconds, _SHORTEST_WAIT)
+        seconds = max(answer.seconds, _SHORTEST_WAIT)
+        if seconds == math.inf and not self._in_flight:
+            seconds = _LOOK_AGAIN  # another gate of this ledger has what it takes
+        self._ask_again_at = self.now() + seconds
         # At the least: the answer may have been long on its way.
         opens_at = asked_at + answer.seconds
         if answer.closed and opens_at > self.closures.until + A_MOMENT:

@@ -46,7 +46,7 @@ class MemoryLedger:
     def __init__(self) -> None:
         self._store = MemoryStore()
 
-    def open(
+    def ledger_for(
         self, host: str, requests: int | None, period: float, longest_attempt: float
     ) -> Ledger:
         """The ledger of one client; a client calls this itself."""

@@ -3,9 +3,13 @@
 # No ``from __future__ import annotations``: public classes carry the package as their
 # ``__module__``, where names in annotations kept as text could not be looked up.
 
+import math
 from typing import Literal
 
 import attrs
+
+from ..ledger import Standing
+from ..settings import RateLimit
 
 
 @attrs.frozen
@@ -22,6 +26,11 @@ class Budget:
         in_flight: Requests under way.
         closed_by: What keeps requests back: a ``"pause"`` that Lucca has asked for, an
             ``"outage"`` of the host (until the first sign of life), or None.
+        ledger: The ledger that it is shared in, without a password; None if it is not.
+        clients: How many clients share it, this one included; as last seen, if ``alone``.
+            Of a shared budget, ``in_use`` counts the requests of them all.
+        alone: Whether the ledger can't be reached, so that this client keeps to its part:
+            ``limit`` and ``in_use`` are then its own.
     """
 
     limit: int | None
@@ -31,9 +40,15 @@ class Budget:
     waiting: int = 0
     in_flight: int = 0
     closed_by: Literal["pause", "outage"] | None = None
+    ledger: str | None = None
+    clients: int = 1
+    alone: bool = False
 
     def __str__(self) -> str:
         limit = "no limit" if self.limit is None else f"{self.in_use} of {self.limit} in use"
+        if self.ledger is not None:
+            many = "client" if self.clients == 1 else "clients"
+            limit += " alone" if self.alone else f" by {self.clients} {many}"
         told = [limit, f"{self.waiting} waiting", f"{self.in_flight} in flight"]
         if self.closed_by == "outage":
             told.append(self.closed_by)
@@ -42,3 +57,35 @@ class Budget:
         elif self.next_slot_in:
             told.append(f"next slot in {self.next_slot_in:.1f} s")
         return ", ".join(told)
+
+
+def budget_of(
+    standing: Standing,
+    limit: RateLimit | None,
+    *,
+    waiting: int,
+    in_flight: int,
+    is_full: bool,
+    closed_by: Literal["pause", "outage"] | None,
+) -> Budget:
+    """What a ledger's standing and a gate tell together."""
+    requests, sharing = None if limit is None else limit.requests, standing.sharing
+    next_slot_in = None if is_full or standing.next_slot_in == math.inf else standing.next_slot_in
+    budget = Budget(
+        requests,
+        standing.in_use,
+        next_slot_in,
+        standing.closed_for,
+        waiting,
+        in_flight,
+        closed_by,
+    )
+    if sharing is None:
+        return budget
+    return attrs.evolve(
+        budget,
+        limit=sharing.limit,
+        ledger=sharing.ledger,
+        clients=sharing.clients,
+        alone=sharing.alone,
+    )

@@ -38,7 +38,8 @@ from .attempts import Call, log_attempt, log_retry
 from .blame import Blame
 from .health import Target
 from .link import Link
-from .refusals import refusal
+from .pool import Dispatch
+from .refusals import no_connection, refusal
 from .retry import asks_to_wait, retrying
 from .session import NotSentError
 
@@ -180,6 +181,8 @@ class Caller:
                 except fatal as error:
                     call.gate.abandon(owner, error)
                     raise
+                except NotSentError:
+                    continue
                 except RequestError as error:
                     call.met = error
                 else:
@@ -187,10 +190,7 @@ class Caller:
                     if target is call.target:
                         return cast(T, value)
                     continue
-                if isinstance(call.met, RateLimitedError):
-                    self._pause(call, admission, call.met, target, sent_at)
-                elif self._blame.failed(call, admission, target, sent_at):
-                    raise call.met
+                self._note_failure(call, admission, target, sent_at)
 
     async def _hold(self, call: Call[T]) -> None:
         """Wait for whether a host that has never answered answers any other of the first ids.
@@ -235,10 +235,11 @@ class Caller:
     ) -> Reply:
         admission.sent = Sent.NEVER
         self._session.check_open()
+        if not admission.is_valid:
+            raise NotSentError
         admission.sent = Sent.CUT_OFF
         call.count(target, sent_at)
-        owner = call.place.owner
-        dispatch = self._session.dispatch(self._limits, owner)
+        dispatch = self._session.dispatch(self._limits, call.place.owner, admission)
         try:
             reply = await self._session.get(target.url, dispatch, attempt=call.requests)
         except asyncio.CancelledError:
@@ -253,23 +254,23 @@ class Caller:
         except NotSentError:
             admission.sent = Sent.NEVER
             call.uncount(target)
+            kept_back = self._kept_back(call, target, dispatch)
         else:
             if logger.isEnabledFor(logging.DEBUG):
                 log_attempt(call, target, reply.status, sent_at)
             if notice := deprecation_notice(reply.headers):
                 self._link.tell_deprecation(target.url, notice)
             return reply
-        if owner.ended is not None:
-            raise owner.ended.with_traceback(None)
+        raise kept_back
+
+    def _kept_back(self, call: Call[Any], target: Target[Any], dispatch: Dispatch) -> Exception:
+        """Why a request was not sent."""
+        if (ended := call.place.owner.ended) is not None:
+            return ended.with_traceback(None)
+        if dispatch.is_late:
+            return NotSentError()
         call.was_kept_back = True
-        raise LuccaConnectionError(
-            "not sent: the pool of the given session had no free connection, and made none, "
-            f"within {self._limits.timeouts.pool:g} s (Timeouts.pool) [{target.url}]",
-            url=str(target.url),
-            attempts=call.requests,
-            transient=False,
-            sent=False,
-        )
+        return no_connection(target.url, call.requests, self._limits.timeouts.pool)
 
     def _judge(self, call: Call[Any], target: Target[T], reply: Reply) -> T:
         """The value in an answer; an answer without one is raised as what it is."""
@@ -287,20 +288,21 @@ class Caller:
             error = decode_error(reply, fault, attempts=call.requests, key=self._api_key)
         raise error
 
-    def _pause(
-        self,
-        call: Call[T],
-        admission: Admission,
-        error: RateLimitedError,
-        target: Target[Any],
-        sent_at: float,
+    def _note_failure(
+        self, call: Call[T], admission: Admission, target: Target[Any], sent_at: float
     ) -> None:
-        """Close the gate, before the place is given back, for as long as Lucca asks.
+        """Close the gate before the place is given back, if a 429 or an outage asks for it.
 
         Raises:
             GateClosedError: That is longer than the call waits.
-            RateLimitedError: It is beyond the call's deadline.
+            RequestError: It is the call's own failure, or a 429 that is beyond its deadline.
         """
+        error = call.met
+        assert error is not None
+        if not isinstance(error, RateLimitedError):
+            if self._blame.failed(call, admission, target, sent_at):
+                raise error
+            return
         seconds = self._blame.refused(call, admission, error, target, sent_at)
         if self._elapsed(call) + seconds > self._deadline:
             raise error

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from yarl import URL
 
-from .._budget import Budget, Gate, OwnLedger, logger
+from .._budget import Budget, Gate, Ledger, OwnLedger, SharedLedger, logger, open_ledger
 from ..errors import ClientClosedError
-from ..settings import Settings
+from ..settings import RateLimit, Settings
 from .answers import quoted
 from .health import Health
 from .session import Session
@@ -20,6 +22,8 @@ class Link:
         self.session: Session = Session(settings)
         self.health: Health = Health()
         self._gate: Gate | None = None
+        self._ledger: Ledger | None = None
+        self._longest_attempt = settings.longest_attempt
         self._deprecations_told: set[str] = set()
 
     def bind(self) -> Gate:
@@ -33,12 +37,45 @@ class Link:
         if self._gate is None:
             limit = self.settings.rate_limit
             self._gate = Gate(
-                OwnLedger(limit, loop.time),
+                self._opened(limit, loop),
                 limit,
                 concurrency=self.session.max_concurrency,
                 loop=loop,
             )
         return self._gate
+
+    def _opened(self, limit: RateLimit | None, loop: asyncio.AbstractEventLoop) -> Ledger:
+        settings = self.settings
+        if settings.shared_budget is None:
+            self._ledger = OwnLedger(limit, loop.time)
+        else:
+            self._ledger = open_ledger(
+                settings.shared_budget,
+                settings.base_url,
+                limit,
+                self._longest_attempt,
+                required=settings.shared_budget_required,
+            )
+        return self._ledger
+
+    def allow(self, longest_attempt: float) -> None:
+        """A view of the client has attempts that may take so many seconds."""
+        self._longest_attempt = max(self._longest_attempt, longest_attempt)
+        if isinstance(self._ledger, SharedLedger):
+            self._ledger.longest_attempt = self._longest_attempt
+
+    async def open(self) -> None:
+        """Be ready: find out whether a shared budget can be used, before a request needs it.
+
+        Raises:
+            ConfigurationError: It can't be.
+            SharedBudgetError: It can't be reached, and is required.
+            ClientClosedError: The client is closed.
+            UsageError: It belongs to another event loop, or its given session is closed.
+        """
+        self.bind()
+        if isinstance(self._ledger, SharedLedger):
+            await self._ledger.open()
 
     @property
     def gate(self) -> Gate:
@@ -77,5 +114,6 @@ class Link:
         if self._gate is not None:
             if at_home:
                 self._gate.close(lambda: ClientClosedError("this client was closed"))
-            await self._gate.aclose()
+            if self._ledger is not self.settings.shared_budget:  # else it is the caller's
+                await self._gate.aclose()
         await self.session.aclose()

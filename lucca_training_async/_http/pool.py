@@ -20,7 +20,7 @@ from typing import Any, Self
 import aiohttp
 import attrs
 
-from .._budget import Owner
+from .._budget import Admission, Owner
 from ..settings import ApiKey, Timeouts
 from .head import Memory, memory_of
 from .trouble import RefusedToSendError
@@ -111,6 +111,10 @@ class _EndedError(aiohttp.ClientError):
     """Its owner has been ended while it waited for a connection."""
 
 
+class _TooLateError(aiohttp.ClientError):
+    """This process has stood still for so long that its slot may be another's by now."""
+
+
 class _DeadConnectionError(aiohttp.ClientConnectionError):
     """The other side has closed this connection; nothing was written to it."""
 
@@ -124,17 +128,21 @@ class Dispatch:
         key: What it is signed with.
         limits: Its limits.
         owner: On whose behalf it is sent.
+        admission: What allows it.
         sent: Whether it may have left.
         limit: In a given session, when it has to be sent; from then on, when it has to be
             answered.
+        is_late: Whether it was kept back since it was no longer allowed.
     """
 
     pool: Pool
     _key: ApiKey
     limits: Limits
     owner: Owner
+    admission: Admission
     sent: bool = False
     limit: asyncio.Timeout | None = None
+    is_late: bool = False
     _memory: Memory | None = None
     _dead_strangers: int = 0
 
@@ -150,11 +158,13 @@ class Dispatch:
                 self.limit.reschedule(asyncio.get_running_loop().time())
 
     def was_kept_back(self, error: Exception) -> bool:
-        """Whether it has not been sent, for want of a connection or because its owner ended."""
+        """Whether it has not been sent: for want of a connection, too late, or its owner ended."""
         if self.sent:
             return False
         limit = self.limit if isinstance(error, TimeoutError) else None
-        return isinstance(error, _EndedError) or (limit is not None and limit.expired())
+        return isinstance(error, _EndedError | _TooLateError) or (
+            limit is not None and limit.expired()
+        )
 
     async def send(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
@@ -197,6 +207,9 @@ class Dispatch:
             raise RefusedToSendError
         if self.owner.ended is not None:
             raise _EndedError
+        if not self.admission.is_valid:
+            self.is_late = True
+            raise _TooLateError
         known = self.pool.connection(connection.protocol)
         if not self._is_usable(known):
             raise _DeadConnectionError

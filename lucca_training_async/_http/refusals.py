@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from yarl import URL
+
 from .._budget import Cause, Closure
-from ..errors import LuccaError, OutageError, RateLimitedError, RequestError
+from ..errors import LuccaConnectionError, LuccaError, OutageError, RateLimitedError, RequestError
 from .health import Silence
 
 
@@ -81,3 +83,15 @@ def _since(since: float, now: float, seen: RequestError | None) -> str:
 
 def _moment(at: float, now: float) -> datetime:
     return datetime.now(UTC) - timedelta(seconds=now - at)
+
+
+def no_connection(url: URL, attempts: int, pool_timeout: float | None) -> LuccaConnectionError:
+    """Nothing was sent, for want of a connection of a given session."""
+    return LuccaConnectionError(
+        "not sent: the pool of the given session had no free connection, and made none, "
+        f"within {pool_timeout:g} s (Timeouts.pool) [{url}]",
+        url=str(url),
+        attempts=attempts,
+        transient=False,
+        sent=False,
+    )

@@ -13,7 +13,7 @@ from collections.abc import Awaitable
 import aiohttp
 from yarl import URL
 
-from .._budget import Owner
+from .._budget import Admission, Owner
 from .._version import __version__
 from ..errors import ClientClosedError, LuccaConnectionError, LuccaTimeoutError, UsageError
 from ..settings import Settings, Timeouts
@@ -35,7 +35,7 @@ _HEADERS = {
 
 
 class NotSentError(Exception):
-    """The request was kept back, for want of a connection or because its owner has ended."""
+    """It was kept back: for want of a connection, as too late, or because its owner has ended."""
 
 
 class Session:
@@ -104,10 +104,10 @@ class Session:
         """The limits of a request over this session; to be made once, not for every request."""
         return Limits.of(timeouts, is_given=self._given is not None)
 
-    def dispatch(self, limits: Limits, owner: Owner) -> Dispatch:
+    def dispatch(self, limits: Limits, owner: Owner, admission: Admission) -> Dispatch:
         """For one request, of which it tells how far it has got."""
         pool = self._pool = self._pool or self._new_pool()
-        return Dispatch(pool, self._api_key, limits, owner)
+        return Dispatch(pool, self._api_key, limits, owner, admission)
 
     async def get(self, url: URL, dispatch: Dispatch, *, attempt: int) -> Reply:
         """Send one GET.
