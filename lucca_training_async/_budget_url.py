@@ -48,7 +48,7 @@ def sqlite_path(url: str) -> Path:
             text = text[1:]
     if not text or text.strip("/") in ("", ":memory:"):
         raise ConfigurationError(
-            "sqlite:// must be followed by the path of a file; clients of one process can share "
+            "shared_budget: sqlite:// must be followed by the path of a file; clients of one process can share "
             "a MemoryLedger"
         )
     return Path(os.path.abspath(text))
@@ -58,19 +58,19 @@ def check_file(path: Path) -> None:
     """Raise ConfigurationError if processes can't share this file."""
     folder = path.parent
     if "\0" in str(path):
-        raise ConfigurationError("the path of the shared budget holds a null character")
+        raise ConfigurationError("shared_budget: the path holds a null character")
     if not folder.is_dir():
-        raise ConfigurationError(f"the folder of the shared budget is missing: make {folder}")
+        raise ConfigurationError(f"shared_budget: there is no folder {folder}; make it")
     if path.exists() and not path.is_file():
-        raise ConfigurationError(f"the shared budget must be a file, which {path} is not")
+        raise ConfigurationError(f"shared_budget must be a file, which {path} is not")
     # SQLite makes two more files beside it.
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise ConfigurationError(f"let this process write into {folder}, for the shared budget")
+        raise ConfigurationError(f"shared_budget: let this process write into {folder}")
     if path.exists() and not os.access(path, os.R_OK | os.W_OK):
-        raise ConfigurationError(f"let this process read and write {path}, the shared budget")
+        raise ConfigurationError(f"shared_budget: let this process read and write {path}")
     if (network := network_of(path)) is not None:
         raise ConfigurationError(
-            f"{path} is on a network file system ({network}), where SQLite can't lock it: "
+            f"shared_budget: {path} is on a network file system ({network}), where SQLite can't lock it: "
             "take a local file"
         )
 

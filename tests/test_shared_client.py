@@ -53,7 +53,7 @@ def test_what_follows_the_scheme_is_the_path(url: str, path: str) -> None:
         ("sqlite://", "path of a file"),
         ("sqlite:///", "path of a file"),
         ("sqlite://:memory:", "MemoryLedger"),
-        ("sqlite:///no/such/folder/lucca.db", "make /no/such/folder"),
+        ("sqlite:///no/such/folder/lucca.db", "no folder /no/such/folder"),
         ("sqlite:///etc", "which /etc is not"),
         ("sqlite://a\0b", "null character"),
         ("", "must begin with"),
