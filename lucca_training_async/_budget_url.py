@@ -48,8 +48,8 @@ def sqlite_path(url: str) -> Path:
             text = text[1:]
     if not text or text.strip("/") in ("", ":memory:"):
         raise ConfigurationError(
-            "shared_budget: sqlite:// must be followed by the path of a file; clients of one process can share "
-            "a MemoryLedger"
+            "shared_budget: sqlite:// must be followed by the path of a file; clients of one "
+            "process can share a MemoryLedger"
         )
     return Path(os.path.abspath(text))
 
@@ -70,8 +70,8 @@ def check_file(path: Path) -> None:
         raise ConfigurationError(f"shared_budget: let this process read and write {path}")
     if (network := network_of(path)) is not None:
         raise ConfigurationError(
-            f"shared_budget: {path} is on a network file system ({network}), where SQLite can't lock it: "
-            "take a local file"
+            f"shared_budget: {path} is on a network file system ({network}), where SQLite can't "
+            "lock it: take a local file"
         )
 
 
