@@ -53,7 +53,8 @@ def tests(session: nox.Session) -> None:
 def lowest(session: nox.Session) -> None:
     """The suite, with the oldest versions of the dependencies that we claim to support."""
     project = PYPROJECT["project"]
-    claimed = [*project["dependencies"], *project["optional-dependencies"]["cli"]]
+    extras = project["optional-dependencies"]
+    claimed = [*project["dependencies"], *extras["cli"], *extras["redis"]]
     # Fails on a dependency that has no lower bound, which would not be pinned.
     bounds = [dependency.split(">=", 1) for dependency in claimed]
     pins = [f"{name}=={version}" for name, version in bounds]

@@ -1,7 +1,11 @@
-"""What names a shared budget, checked where it is written: before anything is opened or sent."""
+"""What names a shared budget, checked where it is written: before anything is opened or sent.
+
+A URL may hold a password, so that no message repeats one.
+"""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import sys
@@ -9,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from attrs import Attribute
+from yarl import URL
 
 from .errors import ConfigurationError
 from .ledger import Ledger, SharedBudget
 
 SQLITE = "sqlite://"
+REDIS = ("redis://", "rediss://", "unix://")
 # Locks, and memory that processes share, do not reach from one machine to another.
 _NETWORKS = re.compile(
     r"(nfs|cifs|smb|9p|afs|ceph|gluster|lustre|gpfs|beegfs|ocfs|gfs2|fuse\.(sshfs|s3|gcs|rclone|ceph|gluster))"
@@ -27,13 +33,30 @@ def check_shared_budget(_: object, attribute: Attribute[Any], value: object) -> 
         return
     if not isinstance(value, str):
         raise ConfigurationError(
-            f"{attribute.name} must be a URL such as 'sqlite:///var/lib/app/lucca.db', or a "
-            f"ledger, not a {type(value).__name__}"
+            f"{attribute.name} must be a URL such as 'sqlite:///var/lib/app/lucca.db' or "
+            f"'redis://127.0.0.1:6379/0', or a ledger, not a {type(value).__name__}"
         )
     if value.startswith(SQLITE):
         check_file(sqlite_path(value))
+    elif value.startswith(REDIS):
+        _check_redis(value)
     else:
-        raise ConfigurationError(f"{attribute.name} must begin with sqlite://")
+        raise ConfigurationError(
+            f"{attribute.name} must begin with sqlite://, redis://, rediss:// or unix://"
+        )
+
+
+def shown(value: object) -> str:
+    """A URL without user, password and query; anything else as it is."""
+    if not isinstance(value, str):
+        return repr(value)
+    if not value.startswith(REDIS):
+        return value if value.startswith(SQLITE) else "a URL"
+    try:
+        return str(URL(value).with_user(None).with_query(None))
+    except ValueError:
+        # Without a host there is nobody to be named.
+        return value.partition("?")[0] if "@" not in value else "a URL"
 
 
 # -- SQLite
@@ -71,7 +94,7 @@ def check_file(path: Path) -> None:
     if (network := network_of(path)) is not None:
         raise ConfigurationError(
             f"shared_budget: {path} is on a network file system ({network}), where SQLite can't "
-            "lock it: take a local file"
+            "lock it: take a local file, or share the budget through redis://"
         )
 
 
@@ -92,3 +115,24 @@ def network_of(path: Path, mounts: Path = _MOUNTS) -> str | None:
         if real.is_relative_to(where) and len(where.parts) >= longest:
             kind, longest = after.split(" ")[0], len(where.parts)
     return kind if _NETWORKS.match(kind) else None
+
+
+# -- Redis
+
+
+def _check_redis(url: str) -> None:
+    if importlib.util.find_spec("redis") is None:
+        raise ConfigurationError(
+            "shared_budget: Redis needs an extra: pip install 'lucca-training-async[redis]'"
+        )
+    try:
+        parsed = URL(url)
+        _ = parsed.explicit_port
+        is_whole = bool(parsed.raw_path.strip("/") if parsed.scheme == "unix" else parsed.raw_host)
+    except ValueError:
+        is_whole = False
+    if not is_whole:
+        raise ConfigurationError(
+            "shared_budget is no URL of a Redis server, such as 'redis://127.0.0.1:6379/0', "
+            "'rediss://user:password@host:6379/0' or 'unix:///run/redis.sock'"
+        )

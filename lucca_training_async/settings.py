@@ -18,7 +18,7 @@ import tenacity
 from yarl import URL
 
 from . import _checks
-from ._budget_url import check_shared_budget
+from ._budget_url import check_shared_budget, shown
 from ._checks import (
     instance_of,
     non_negative_seconds,
@@ -225,7 +225,8 @@ class Settings:
             (``HTTPS_PROXY``, ``NO_PROXY``); a given session has a setting of its own.
         max_body_bytes: The largest body that is read, as it is after decoding.
         shared_budget: Where the budget is shared with the other clients of this host: the URL of a
-            file (``"sqlite:///var/lib/app/lucca.db"``), or a
+            file (``"sqlite:///var/lib/app/lucca.db"``) or of a Redis server
+            (``"redis://127.0.0.1:6379/0"``, ``rediss://``, ``unix://``), or a
             :class:`~lucca_training_async.MemoryLedger`. Give all of them the same ``rate_limit``.
         shared_budget_required: Whether to raise
             :class:`~lucca_training_async.SharedBudgetError` where that can't be reached, rather
@@ -250,7 +251,7 @@ class Settings:
     trust_env: bool = attrs.field(default=False, validator=instance_of(bool))
     max_body_bytes: int = attrs.field(default=10_000_000, validator=positive_int)
     shared_budget: str | Ledger | SharedBudget | None = attrs.field(
-        default=None, validator=check_shared_budget
+        default=None, validator=check_shared_budget, repr=shown
     )
     shared_budget_required: bool = attrs.field(default=False, validator=instance_of(bool))
 

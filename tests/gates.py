@@ -35,9 +35,12 @@ from lucca_training_async._budget import (
     Wait,
 )
 from lucca_training_async._budget.memory import MemoryStore
+from lucca_training_async._budget.redis import RedisStore
 from lucca_training_async._budget.shared import SharedLedger
 from lucca_training_async._budget.sqlite import SqliteStore
 from lucca_training_async._budget.steps import Store
+
+from .redis_server import HAS_REDIS, redis_url
 
 # Rounding may leave a wait short of its moment by less than this.
 A_MOMENT = 1e-6
@@ -150,7 +153,8 @@ def shared_by(store: Store, limit: RateLimit | None, **options: Any) -> SharedLe
     requests, period = (None, 60.0) if limit is None else (limit.requests, limit.period)
     # Longer than any test: what a lease does when it ends has tests of its own.
     longest = options.pop("longest_attempt", A_WEEK)
-    return SharedLedger(store, "acme", requests, period, longest, grain=0.0, **options)
+    host = options.pop("host", "acme")
+    return SharedLedger(store, host, requests, period, longest, grain=0.0, **options)
 
 
 def in_shared_memory(limit: RateLimit | None) -> Ledger:
@@ -162,6 +166,13 @@ def in_a_file(limit: RateLimit | None) -> Ledger:
     return shared_by(SqliteStore(str(path), asyncio.get_running_loop().time), limit)
 
 
+def on_a_server(limit: RateLimit | None) -> Ledger:
+    time = asyncio.get_running_loop().time
+    # Simulated as well: the server's own clock would not jump.
+    store = RedisStore(redis_url(), time, time)
+    return shared_by(store, limit, host=f"tenant-{next(_files)}")
+
+
 LEDGERS: dict[str, Make] = {
     "memory": in_memory,
     "slow": lambda limit: SlowLedger(in_memory(limit)),
@@ -169,6 +180,8 @@ LEDGERS: dict[str, Make] = {
     "shared memory": in_shared_memory,
     "sqlite": in_a_file,
 }
+if HAS_REDIS:
+    LEDGERS["redis"] = on_a_server
 # How far a ledger may be from the exact second, on the late side.
 SLACK = 0.5
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from yarl import URL
 
-from .._budget_url import sqlite_path
+from .._budget_url import SQLITE, sqlite_path
 from ..ledger import Ledger, SharedBudget
 from ..settings import RateLimit
 from .shared import SharedLedger
+from .steps import Store
 
 
 def open_ledger(
@@ -34,16 +35,8 @@ def open_ledger(
     )
     host = _tenant(origin)
     if isinstance(shared, str):
-        # Imported when it is used: who shares nothing does without SQLite.
-        from .sqlite import SqliteStore
-
         return SharedLedger(
-            SqliteStore(str(sqlite_path(shared))),
-            host,
-            requests,
-            period,
-            longest_attempt,
-            required=required,
+            _store(shared), host, requests, period, longest_attempt, required=required
         )
     ledger = shared.ledger_for(host, requests, period, longest_attempt)
     if isinstance(ledger, SharedLedger):
@@ -55,3 +48,14 @@ def _tenant(origin: URL) -> str:
     """Lucca counts for each host, whatever it is reached by."""
     host = origin.host or ""
     return host if origin.is_default_port() else f"{host}:{origin.port}"
+
+
+def _store(url: str) -> Store:
+    # Each is imported when it is used: what one needs, another does without.
+    if url.startswith(SQLITE):
+        from .sqlite import SqliteStore
+
+        return SqliteStore(str(sqlite_path(url)))
+    from .redis import RedisStore
+
+    return RedisStore(url)

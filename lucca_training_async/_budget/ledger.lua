@@ -1,0 +1,341 @@
+-- The budget of one tenant, as tenant.py has it, in one atomic step.
+--
+-- KEYS: slots (a sorted set: token -> when it counts no more) and state (a hash: everything else).
+-- ARGV: the steps as JSON, a name for a tenant that is new, for how long it is waited if its data
+-- may be lost (seconds), for how long the keys are kept (milliseconds), and the time, if it is not
+-- to be the server's.
+--
+-- Times are stored with six decimals, as Lua would write fourteen digits only, and go over the wire
+-- as seconds from now.
+local slots_key, state_key = KEYS[1], KEYS[2]
+local steps = cjson.decode(ARGV[1])
+local now = tonumber(ARGV[5])
+if not now then
+  local time = redis.call('TIME')
+  now = tonumber(time[1]) + tonumber(time[2]) / 1000000
+end
+local INFINITE = 1e18
+
+local function text(number)
+  return string.format('%.6f', number)
+end
+
+-- What is there.
+
+local state = {}
+local fields = redis.call('HGETALL', state_key)
+for i = 1, #fields, 2 do
+  state[fields[i]] = fields[i + 1]
+end
+
+local slots, members = {}, {}
+local ranked = redis.call('ZRANGE', slots_key, 0, -1, 'WITHSCORES')
+for i = 1, #ranked, 2 do
+  local token = ranked[i]
+  local slot = {client = string.match(token, '^(.*):'), free_at = tonumber(ranked[i + 1]), round = 0}
+  local held = state['h:' .. token]
+  if held then
+    local round, held_until = string.match(held, '^(%S+) (%S+)$')
+    slot.round, slot.held_until = tonumber(round), tonumber(held_until)
+  end
+  slots[token] = slot
+end
+for field, value in pairs(state) do
+  if string.sub(field, 1, 2) == 'c:' then
+    local part = {}
+    for word in string.gmatch(value, '%S+') do
+      part[#part + 1] = tonumber(word) or false
+    end
+    members[string.sub(field, 3)] = {
+      seen_at = part[1], requests = part[2], period = part[3], back_at = part[4],
+      waits_since = part[5],
+    }
+  end
+end
+
+-- A state without its slots, or slots without a state, is none: something was thrown away.
+local is_new = state.born == nil or (tonumber(state.busy_until) > now and #ranked == 0)
+local tenant = {
+  born = is_new and ARGV[2] or state.born,
+  born_at = is_new and now or tonumber(state.born_at),
+  touched_at = is_new and now or tonumber(state.touched_at),
+  round = tonumber(state.round or '0'),
+  allowed = tonumber(state.allowed or ''),
+  opens_at = tonumber(state.opens_at or '0'),
+  closed_by = state.closed_by or 'pause',
+}
+
+-- Time.
+
+if now < tenant.touched_at then
+  local back = now - tenant.touched_at
+  tenant.born_at = tenant.born_at + back
+  tenant.opens_at = tenant.opens_at + back
+  for _, slot in pairs(slots) do
+    slot.free_at = slot.free_at + back
+    slot.held_until = slot.held_until and slot.held_until + back
+  end
+  for _, member in pairs(members) do
+    member.seen_at, member.back_at = member.seen_at + back, member.back_at + back
+    member.waits_since = member.waits_since and member.waits_since + back
+  end
+end
+tenant.touched_at = now
+for token, slot in pairs(slots) do
+  if slot.free_at <= now then
+    slots[token] = nil
+  end
+end
+for name, member in pairs(members) do
+  if member.seen_at + 10 * member.period <= now then
+    members[name] = nil
+  end
+end
+
+local function is_held(slot)
+  return slot.held_until and slot.held_until > now
+end
+
+local function count(rows)
+  local number = 0
+  for _ in pairs(rows) do
+    number = number + 1
+  end
+  return number
+end
+
+local function close(seconds, cause)
+  if now + seconds >= tenant.opens_at then
+    tenant.opens_at, tenant.closed_by = now + seconds, cause
+  end
+  tenant.round, tenant.allowed = tenant.round + 1, 1
+end
+
+-- Another server than the one that was written to, a replica perhaps, or one that has read its
+-- file again: what was written last may be missing. Not everybody may ask who it is.
+local info = redis.pcall('INFO', 'server')
+local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or state.run
+local is_other = not is_new and state.run and run ~= state.run
+if is_other then
+  close(tonumber(ARGV[3]), 'doubt')
+end
+
+-- What clients do.
+
+local function meet(ask)
+  local member = members[ask.client] or {back_at = now, waits_since = false}
+  member.seen_at, member.requests, member.period = now, ask.requests or false, ask.period
+  members[ask.client] = member
+  return member
+end
+
+local function limit_of(ask)
+  if not ask.requests then
+    return INFINITE
+  end
+  local limit = ask.requests
+  for _, member in pairs(members) do
+    if member.requests and member.requests < limit then
+      limit = member.requests
+    end
+  end
+  return limit
+end
+
+local function starts_slowly_for(client)
+  if not tenant.allowed then
+    return nil
+  end
+  local under_way, mine = 0, 0
+  for _, slot in pairs(slots) do
+    if slot.round == tenant.round and is_held(slot) then
+      under_way = under_way + 1
+      mine = mine + (slot.client == client and 1 or 0)
+    end
+  end
+  if under_way < tenant.allowed then
+    return nil
+  end
+  return mine == under_way and INFINITE or 0
+end
+
+local function next_free_in(ask, poll)
+  if count(slots) < limit_of(ask) then
+    return 0
+  end
+  local settled, others = INFINITE, INFINITE
+  for _, slot in pairs(slots) do
+    if not is_held(slot) then
+      settled = math.min(settled, slot.free_at - now)
+    elseif slot.client ~= ask.client then
+      others = math.min(others, slot.free_at - now, poll)
+    end
+  end
+  return settled < INFINITE and settled or others
+end
+
+local function since(member)
+  return member.waits_since or now
+end
+
+local function is_to_leave_it(ask, member)
+  local limit = limit_of(ask)
+  if limit == INFINITE then
+    return false
+  end
+  local moment = math.min(1, math.max(0.05, ask.period / 10))
+  local used = {}
+  for _, slot in pairs(slots) do
+    used[slot.client] = (used[slot.client] or 0) + 1
+  end
+  local wanting = {}
+  for name, other in pairs(members) do
+    if name ~= ask.client and other.back_at + moment >= now then
+      wanting[name] = other
+    end
+  end
+  local share = math.max(1, math.floor(limit / (count(wanting) + 1)))
+  local free, kept, before = limit - count(slots), 0, 0
+  for name, other in pairs(wanting) do
+    if other.back_at <= now and (used[name] or 0) < share then
+      kept = kept + share - (used[name] or 0)
+      before = before + (since(other) < since(member) and 1 or 0)
+    end
+  end
+  if (used[ask.client] or 0) >= share then
+    return free <= kept
+  end
+  return free <= before
+end
+
+local function wait_of(ask, member)
+  local poll = math.min(0.25, math.max(0.02, ask.period / 100))
+  if tenant.opens_at > now then
+    return tenant.opens_at - now, tenant.closed_by
+  end
+  local slow = starts_slowly_for(ask.client)
+  if slow then
+    return math.max(slow, poll)
+  end
+  local free_in = next_free_in(ask, poll)
+  if free_in > 0 then
+    return free_in
+  end
+  if count(members) > 1 and is_to_leave_it(ask, member) then
+    return poll
+  end
+  return nil
+end
+
+local act = {}
+
+function act.take(ask)
+  if slots[ask.token] then
+    return nil
+  end
+  local member = meet(ask)
+  local wait, closed = wait_of(ask, member)
+  if not wait then
+    slots[ask.token] = {
+      client = ask.client, free_at = now + ask.ends_in, round = tenant.round,
+      held_until = now + ask.held_for,
+    }
+    member.back_at, member.waits_since = now, false
+    return nil
+  end
+  member.back_at = wait < INFINITE and now + wait or now
+  member.waits_since = member.waits_since or now
+  return {wait < INFINITE and wait or -1, closed or false}
+end
+
+function act.meet(ask)
+  meet(ask)
+end
+
+function act.settle(step)
+  local slot = slots[step.token]
+  slots[step.token] = nil
+  if slot and slot.held_until and step.answered and step.round == tenant.round and tenant.allowed then
+    tenant.allowed = tenant.allowed + 1
+  end
+  if step.counted_for > 0 then
+    slots[step.token] = {client = step.client, free_at = now + step.counted_for, round = step.round}
+  end
+end
+
+function act.close(step)
+  close(step.seconds, step.cause)
+end
+
+function act.restore(step)
+  for token, slot in pairs(slots) do
+    if slot.client == step.client then
+      slots[token] = nil
+    end
+  end
+  for token, kept in pairs(step.slots) do
+    slots[token] = {
+      client = step.client, free_at = now + kept.free_in, round = kept.round,
+      held_until = kept.held_for and now + kept.held_for,
+    }
+  end
+end
+
+function act.leave(step)
+  members[step.client] = nil
+end
+
+local answer
+for _, step in ipairs(steps) do
+  answer = act[step.kind](step)
+end
+
+-- Written anew, as it is small.
+
+redis.call('DEL', slots_key, state_key)
+local busy_until = 0
+local written = {
+  'born', tenant.born, 'born_at', text(tenant.born_at), 'touched_at', text(now),
+  'round', tenant.round, 'opens_at', text(tenant.opens_at), 'closed_by', tenant.closed_by,
+}
+local function write(field, value)
+  written[#written + 1] = field
+  written[#written + 1] = value
+end
+local told_slots, told_members = {}, {}
+for token, slot in pairs(slots) do
+  redis.call('ZADD', slots_key, text(slot.free_at), token)
+  busy_until = math.max(busy_until, slot.free_at)
+  if slot.held_until then
+    write('h:' .. token, slot.round .. ' ' .. text(slot.held_until))
+  end
+  told_slots[#told_slots + 1] = {
+    token, slot.client, slot.free_at - now, slot.round, slot.held_until and slot.held_until - now or false,
+  }
+end
+for name, member in pairs(members) do
+  write('c:' .. name, table.concat({
+    text(member.seen_at), tostring(member.requests), text(member.period), text(member.back_at),
+    member.waits_since and text(member.waits_since) or 'false',
+  }, ' '))
+  told_members[#told_members + 1] = {
+    name, member.seen_at - now, member.requests, member.period, member.back_at - now,
+    member.waits_since and member.waits_since - now or false,
+  }
+end
+write('busy_until', text(busy_until))
+if tenant.allowed then
+  write('allowed', tenant.allowed)
+end
+if run then
+  write('run', run)
+end
+redis.call('HSET', state_key, unpack(written))
+redis.call('PEXPIRE', slots_key, ARGV[4])
+redis.call('PEXPIRE', state_key, ARGV[4])
+
+return cjson.encode({
+  born = tenant.born, born_at = tenant.born_at - now, slots = told_slots, members = told_members,
+  round = tenant.round, allowed = tenant.allowed or false, opens_at = tenant.opens_at - now,
+  closed_by = tenant.closed_by, answer = answer or false, is_other = is_other or false,
+})

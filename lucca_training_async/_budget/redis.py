@@ -1,0 +1,209 @@
+"""A budget that processes on several machines share, on a Redis server (or Valkey).
+
+The rules of ``tenant.py`` once more, in ``ledger.lua``, since a server runs nothing else in one
+atomic step. Its clock is the server's, so that the clocks of the machines don't matter; what comes
+back is in seconds from then, and becomes the time of this machine.
+
+Everything may be told twice, so that a connection which has died in silence costs one try more.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+import math
+import secrets
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, cast
+
+import attrs
+
+from .._budget_url import shown
+from ..errors import ConfigurationError
+from ..ledger import Cause, Wait
+from .steps import Close, Leave, Meet, Restore, Settle, Step, Take, UnreachableError, uptime
+from .tenant import Member, Slot, Tenant
+
+_PATIENCE = 2.0
+"""Seconds for one answer, or for a connection."""
+_KEPT_FOR = 86_400_000
+_OLDEST = 5
+_REFUSALS = (
+    *("NOAUTH", "WRONGPASS", "NOPERM", "MOVED", "CROSSSLOT", "unknown command", "AUTH"),
+    *("invalid password", "invalid username-password", "Authentication required"),
+)
+"""What a server says that will say it again."""
+
+
+class RedisStore:
+    """Keeps tenants on a server; see :class:`~lucca_training_async._budget.steps.Store`.
+
+    Args:
+        url: ``redis://``, ``rediss://`` or ``unix://``, as redis-py reads it.
+        clock: This machine's, in seconds.
+        server_clock: In place of the server's own.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        clock: Callable[[], float] = uptime,
+        server_clock: Callable[[], float] | None = None,
+    ) -> None:
+        self.name: str = shown(url)
+        self.clock: Callable[[], float] = clock
+        self._server_clock = server_clock
+        # In a closure, where no repr and no reporter of crashes finds a password.
+        self._connect: Callable[[], Any] = lambda: _client(url)
+        self._client: Any = None
+        self._script: Any = None
+        self._has_worked = False
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    async def apply(self, host: str, steps: Sequence[Step]) -> tuple[Tenant, Wait | None]:
+        from redis.exceptions import RedisError
+
+        try:
+            told = await self._run(host, steps)
+        except (RedisError, OSError) as error:
+            failure = self._failure(error)
+        else:
+            self._has_worked = True
+            return _tenant(told, self.clock()), _wait(told["answer"])
+        raise failure
+
+    async def aclose(self) -> None:
+        client, self._client, self._script = self._client, None, None
+        if client is not None:
+            await client.aclose()
+
+    async def _run(self, host: str, steps: Sequence[Step]) -> dict[str, Any]:
+        from redis import exceptions
+
+        if self._client is None:
+            self._client = self._connect()
+            lua = importlib.resources.files(__package__).joinpath("ledger.lua").read_text("utf-8")
+            self._script = self._client.register_script(lua)
+        if not self._has_worked:
+            await self._check_version()
+        keys = [f"lucca:{{{host}}}:slots", f"lucca:{{{host}}}:state"]
+        now = "" if self._server_clock is None else f"{self._server_clock():.6f}"
+        waited = max((_period(step) for step in steps), default=60.0)
+        told = json.dumps([_told(step) for step in steps])
+        arguments = [told, secrets.token_hex(8), waited, _KEPT_FOR, now]
+        try:
+            answer = await self._script(keys=keys, args=arguments)
+        except exceptions.TimeoutError:
+            raise
+        except exceptions.ConnectionError:
+            # The server has been restarted, perhaps, since we spoke last.
+            answer = await self._script(keys=keys, args=arguments)
+        return cast("dict[str, Any]", json.loads(answer))
+
+    async def _check_version(self) -> None:
+        from redis.exceptions import ResponseError
+
+        with suppress(ResponseError):  # not everybody may ask
+            info = await self._client.info("server")
+            version = str(info.get("redis_version", _OLDEST))
+            if int(version.split(".")[0]) < _OLDEST:
+                raise ConfigurationError(
+                    f"{self.name} is Redis {version}, and a shared budget needs {_OLDEST} or "
+                    "later: update the server"
+                )
+
+    def _failure(self, error: Exception) -> Exception:
+        told = f"{self.name}: {type(error).__name__}"
+        # Only what the server says: a connection's error may tell of the URL.
+        if (text := str(error)) and not isinstance(error, OSError):
+            told = f"{self.name}: {text}"
+        if self._has_worked or not any(word in text for word in _REFUSALS):
+            return UnreachableError(told)
+        return ConfigurationError(
+            f"{told}; the shared budget needs a Redis server (no cluster) that lets this user run "
+            "scripts (EVALSHA, SCRIPT LOAD) over the keys lucca:*"
+        )
+
+
+def _client(url: str) -> Any:
+    from redis.asyncio import Redis
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+
+    return cast("Any", Redis).from_url(
+        url,
+        decode_responses=True,
+        max_connections=1,
+        protocol=2,  # that of Redis 5, which knows no other
+        socket_timeout=_PATIENCE,
+        socket_connect_timeout=_PATIENCE,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+def _period(step: Step) -> float:
+    return step.ask.period if isinstance(step, Take | Meet) else 0.0
+
+
+def _told(step: Step) -> dict[str, Any]:
+    match step:
+        case Take(ask):
+            return {"kind": "take", **_known(ask)}
+        case Meet(ask):
+            return {"kind": "meet", **_known(ask)}
+        case Close(seconds, cause):
+            return {"kind": "close", "seconds": seconds, "cause": cause.value}
+        case Restore(client, slots):
+            kept = {token: _known(slot) for token, slot in slots.items()}
+            return {"kind": "restore", "client": client, "slots": kept}
+        case Settle() | Leave():
+            return {"kind": type(step).__name__.lower(), **_known(step)}
+        case _:
+            raise TypeError(f"no step: {step!r}")
+
+
+def _known(value: attrs.AttrsInstance) -> dict[str, Any]:
+    """Without what is None, which Lua would take for something."""
+    return {name: known for name, known in attrs.asdict(value).items() if known is not None}
+
+
+def _tenant(told: dict[str, Any], now: float) -> Tenant:
+    def after(seconds: Any) -> float | None:
+        return None if seconds is False else now + seconds
+
+    slots = {
+        token: Slot(client, now + free_in, int(number), after(held_for))
+        for token, client, free_in, number, held_for in told["slots"]
+    }
+    members = {
+        name: Member(
+            now + seen_in,
+            None if requests is False else int(requests),
+            period,
+            now + back_in,
+            after(waits_since),
+        )
+        for name, seen_in, requests, period, back_in, waits_since in told["members"]
+    }
+    allowed = told["allowed"]
+    return Tenant(
+        told["born"],
+        now + told["born_at"],
+        now,
+        slots,
+        members,
+        int(told["round"]),
+        None if allowed is False else int(allowed),
+        now + told["opens_at"],
+        Cause(told["closed_by"]),
+    )
+
+
+def _wait(answer: Any) -> Wait | None:
+    if answer is False:
+        return None
+    seconds, closed = answer
+    return Wait(math.inf if seconds < 0 else seconds, None if closed is False else Cause(closed))
