@@ -6,6 +6,7 @@ import asyncio
 import math
 import signal
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import attrs
@@ -58,10 +59,14 @@ def asks(draw: st.DrawFn) -> Ask:
     )
 
 
+def token_of(client: str, number: int) -> str:
+    return f"{client}:{number}"
+
+
 @st.composite
 def steps(draw: st.DrawFn) -> Step:
     client, kept = draw(clients), st.builds(Kept, seconds, st.integers(0, 2), st.none() | seconds)
-    names = st.builds(lambda number: f"{client}:{number}", tokens)
+    names = tokens.map(partial(token_of, client))
     return draw(
         asks().map(Take)
         | asks().map(Take)

@@ -78,14 +78,19 @@ class RedisStore:
     async def aclose(self) -> None:
         client, self._client, self._script = self._client, None, None
         if client is not None:
-            await client.aclose()
+            # All that is to be closed, under a name that all versions of redis-py have.
+            await client.connection_pool.disconnect()
 
     async def _run(self, host: str, steps: Sequence[Step]) -> dict[str, Any]:
         from redis import exceptions
 
         if self._client is None:
             self._client = self._connect()
-            lua = importlib.resources.files(__package__).joinpath("ledger.lua").read_text("utf-8")
+            lua = (
+                importlib.resources.files(__name__.rpartition(".")[0])
+                .joinpath("ledger.lua")
+                .read_text("utf-8")
+            )
             self._script = self._client.register_script(lua)
         if not self._has_worked:
             await self._check_version()
