@@ -8,7 +8,7 @@ from typing import NoReturn, Self, Unpack
 from ._budget import Budget
 from ._http.call import Caller
 from ._http.link import Link
-from .errors import ConfigurationError, UsageError
+from .errors import ConfigurationError, SharedBudgetError, UsageError
 from .resources import (
     Params,
     RawResponse,
@@ -160,7 +160,11 @@ class LuccaTrainingClient:
         await self._link.aclose()
 
     async def __aenter__(self) -> Self:
-        await self._link.open()
+        try:
+            await self._link.open()
+        except (ConfigurationError, SharedBudgetError):
+            await self.aclose()  # nobody else will
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:

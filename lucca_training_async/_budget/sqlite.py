@@ -71,9 +71,9 @@ class SqliteStore:
             connection = self._connected()
             with closing(connection.cursor()) as cursor:
                 answer = self._transact(cursor, host, steps)
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, ConfigurationError) as error:
             self._disconnect()
-            failure = self._failure(error)
+            failure = error if isinstance(error, ConfigurationError) else self._failure(error)
         else:
             self._has_worked = True
             return answer
