@@ -9,6 +9,7 @@ import importlib.util
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -39,9 +40,8 @@ class RedisServer:
     def __init__(self, *options: str) -> None:
         self._folder = tempfile.mkdtemp(prefix="redis-")
         self._options = options
-        socket = Path(self._folder, "s")
-        self.url: str = f"unix://{socket}"
-        self._socket = socket
+        self._socket = Path(self._folder, "s")
+        self.url: str = f"unix://{self._socket}"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -54,10 +54,17 @@ class RedisServer:
             stderr=subprocess.DEVNULL,
         )
         for _ in range(500):
-            if self._socket.exists():
+            if self._answers():
                 return
             time.sleep(0.01)
         raise AssertionError("the server did not start")
+
+    def _answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as connection, contextlib.suppress(OSError):
+            connection.connect(str(self._socket))
+            connection.sendall(b"PING\r\n")
+            return bool(connection.recv(5))
+        return False
 
     def send(self, number: signal.Signals) -> None:
         """SIGSTOP and SIGCONT, say."""
