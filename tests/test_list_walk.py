@@ -71,6 +71,12 @@ GOOD = {
     "one record was removed": [P(10, "~a", 14), P(3, None, 13)],
     "one record was added before": [P(10, "~a", 14), P(5, None, 15, news=4)],
     "one record was added behind": [P(10, "~a", 14), P(5, None, 15)],
+    "one was added before, and the last page is gone": [
+        P(10, "~a", 21),
+        P(10, "~b", 22, news=9),
+        P(0, None, 20),
+    ],
+    "one was added before, and the last removed": [P(10, "~a", 11), P(1, None, 11, news=0)],
     "next is absent at the end": [P(10, "~a"), P(4, names_next=False)],
     "an index": [P(10, "2"), P(4)],
     "next is absent, counted": [P(10, None, 14, None, False), P(4, None, 14, None, False)],
@@ -100,6 +106,17 @@ BAD = {
     "an empty first page with a cursor": [P(0, "~a")],
     "it ends too early": [P(10, None, 14)],
     "it ends too early by an empty page": [P(10, "~a", 14), P(0, None, 14)],
+    "the same page over again": [P(10, "~a", 20), P(10, None, 20, news=0)],
+    "the same page over again, and a shorter one": [
+        P(10, "~a", 25),
+        P(10, "~b", 25, news=0),
+        P(5, None, 25, news=0),
+    ],
+    "the same page over again, and an empty one": [
+        P(10, "~a", 20),
+        P(10, "~b", 20, news=0),
+        P(0, None, 20),
+    ],
     "it ends too early, and next is absent": [P(10, None, 14, None, False), P(0, None, 14)],
 }
 

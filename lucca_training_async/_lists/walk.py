@@ -42,6 +42,8 @@ class Walk:
         self.is_guess = False
         self._pages = 0
         self._stale = 0
+        self._length = 0
+        self._repeats = False
         self._fewest: int | None = None
         self._has_named_next = False
 
@@ -61,6 +63,9 @@ class Walk:
         self._received += items
         self._distinct += news
         self._stale = 0 if news else self._stale + 1
+        # A shorter one, or an empty one, is where the list ends now: records were added before it.
+        self._repeats = not news and (self._repeats or items >= self._length)
+        self._length = items
         if count is not None:
             self._fewest = count if self._fewest is None else min(self._fewest, count)
         self._has_named_next = self._has_named_next or names_next
@@ -93,8 +98,8 @@ class Walk:
 
     @property
     def _came(self) -> int:
-        # Where a page brings nothing new, it is the same over again.
-        return self._distinct if self._stale else self._received
+        # Where a whole page brings nothing new, it is the same over again.
+        return self._distinct if self._repeats else self._received
 
     def end(self) -> None:
         """There is no such page as was guessed."""
