@@ -154,11 +154,13 @@ async def test_what_a_server_says_is_taken_for_what_it_is(
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     store = RedisStore(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0")
-    with pytest.raises(kind):
-        await store.apply("acme", [Meet(ASK)])
-    await store.aclose()
-    server.close()
-    await server.wait_closed()
+    try:
+        with pytest.raises(kind):
+            await store.apply("acme", [Meet(ASK)])
+    finally:
+        await store.aclose()
+        server.close()
+        await server.wait_closed()
 
 
 @pytest.mark.parametrize("option", ["db=x", "nonsense=1", "socket_timeout=soon"])

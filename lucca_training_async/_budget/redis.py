@@ -90,8 +90,6 @@ class RedisStore:
             return
         try:
             client = self._connect()
-            # As the pool makes one: it finds out whether there are such options.
-            client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)
         except (TypeError, ValueError) as error:
             # A URL's option may hold a password, and so may the text.
             told = f"{self.name}: redis-py does not take this URL ({type(error).__name__})"
@@ -169,7 +167,7 @@ def _client(url: str) -> Any:
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
 
-    return cast("Any", Redis).from_url(
+    client = cast("Any", Redis).from_url(
         url,
         decode_responses=True,
         max_connections=1,
@@ -178,6 +176,9 @@ def _client(url: str) -> Any:
         socket_connect_timeout=_PATIENCE,
         retry=Retry(NoBackoff(), 0),
     )
+    # As the pool will make one: it finds out whether there are such options.
+    client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)
+    return client
 
 
 def _period(step: Step) -> float:
