@@ -2,8 +2,8 @@
 --
 -- KEYS: slots (a sorted set: token -> when it counts no more) and state (a hash: everything else).
 -- ARGV: the steps as JSON, a name for a tenant that is new, for how long it is waited if its data
--- may be lost (seconds), for how long the keys are kept (milliseconds), and the time, if it is not
--- to be the server's.
+-- may be lost (seconds, or longer if a member's period is), for how long the keys are kept at least
+-- (milliseconds), and the time, if it is not to be the server's.
 --
 -- Times are stored with six decimals, as Lua would write fourteen digits only, and go over the wire
 -- as seconds from now.
@@ -59,10 +59,8 @@ local tenant = {
   born = is_new and ARGV[2] or state.born,
   born_at = is_new and now or tonumber(state.born_at),
   touched_at = is_new and now or tonumber(state.touched_at),
-  round = tonumber(state.round or '0'),
-  allowed = tonumber(state.allowed or ''),
-  opens_at = tonumber(state.opens_at or '0'),
-  closed_by = state.closed_by or 'pause',
+  round = tonumber(state.round or '0'), allowed = tonumber(state.allowed or ''),
+  opens_at = tonumber(state.opens_at or '0'), closed_by = state.closed_by or 'pause',
 }
 
 -- Time.
@@ -82,14 +80,10 @@ if now < tenant.touched_at then
 end
 tenant.touched_at = now
 for token, slot in pairs(slots) do
-  if slot.free_at <= now then
-    slots[token] = nil
-  end
+  if slot.free_at <= now then slots[token] = nil end
 end
 for name, member in pairs(members) do
-  if member.seen_at + 10 * member.period <= now then
-    members[name] = nil
-  end
+  if member.seen_at + 10 * member.period <= now then members[name] = nil end
 end
 
 local function is_held(slot)
@@ -98,9 +92,7 @@ end
 
 local function count(rows)
   local number = 0
-  for _ in pairs(rows) do
-    number = number + 1
-  end
+  for _ in pairs(rows) do number = number + 1 end
   return number
 end
 
@@ -117,7 +109,12 @@ local info = redis.pcall('INFO', 'server')
 local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or state.run
 local is_other = not is_new and state.run and run ~= state.run
 if is_other then
-  close(tonumber(ARGV[3]), 'doubt')
+  -- Whoever tells first may only have a request to settle, which names no period.
+  local longest = tonumber(ARGV[3])
+  for _, member in pairs(members) do
+    longest = math.max(longest, member.period)
+  end
+  close(longest, 'doubt')
 end
 
 -- What clients do.
@@ -269,9 +266,7 @@ end
 
 function act.restore(step)
   for token, slot in pairs(slots) do
-    if slot.client == step.client then
-      slots[token] = nil
-    end
+    if slot.client == step.client then slots[token] = nil end
   end
   for token, kept in pairs(step.slots) do
     slots[token] = {
@@ -290,10 +285,10 @@ for _, step in ipairs(steps) do
   answer = act[step.kind](step)
 end
 
--- Written anew, as it is small.
+-- What is to be written and told, before anything is: what a script has written stays if it fails.
 
-redis.call('DEL', slots_key, state_key)
-local busy_until = 0
+local busy_until, last_until = 0, tenant.opens_at
+local ranks, told_slots, told_members = {}, {}, {}
 local written = {
   'born', tenant.born, 'born_at', text(tenant.born_at), 'touched_at', text(now),
   'round', tenant.round, 'opens_at', text(tenant.opens_at), 'closed_by', tenant.closed_by,
@@ -302,9 +297,9 @@ local function write(field, value)
   written[#written + 1] = field
   written[#written + 1] = value
 end
-local told_slots, told_members = {}, {}
 for token, slot in pairs(slots) do
-  redis.call('ZADD', slots_key, text(slot.free_at), token)
+  ranks[#ranks + 1] = text(slot.free_at)
+  ranks[#ranks + 1] = token
   busy_until = math.max(busy_until, slot.free_at)
   if slot.held_until then
     write('h:' .. token, slot.round .. ' ' .. text(slot.held_until))
@@ -314,6 +309,7 @@ for token, slot in pairs(slots) do
   }
 end
 for name, member in pairs(members) do
+  last_until = math.max(last_until, member.seen_at + 10 * member.period)
   write('c:' .. name, table.concat({
     text(member.seen_at), tostring(member.requests), text(member.period), text(member.back_at),
     member.waits_since and text(member.waits_since) or 'false',
@@ -330,12 +326,24 @@ end
 if run then
   write('run', run)
 end
-redis.call('HSET', state_key, unpack(written))
-redis.call('PEXPIRE', slots_key, ARGV[4])
-redis.call('PEXPIRE', state_key, ARGV[4])
-
-return cjson.encode({
+local told = cjson.encode({
   born = tenant.born, born_at = tenant.born_at - now, slots = told_slots, members = told_members,
   round = tenant.round, allowed = tenant.allowed or false, opens_at = tenant.opens_at - now,
-  closed_by = tenant.closed_by, answer = answer or false, is_other = is_other or false,
+  closed_by = tenant.closed_by, answer = answer or false,
 })
+
+-- Written anew, as it is small; in parts, as Lua's stack has room for some thousands.
+local function write_all(command, key, values)
+  for first = 1, #values, 1000 do
+    redis.call(command, key, unpack(values, first, math.min(first + 999, #values)))
+  end
+end
+redis.call('DEL', slots_key, state_key)
+write_all('ZADD', slots_key, ranks)
+write_all('HSET', state_key, written)
+local longest = (math.max(last_until, busy_until) - now) * 1000
+local kept_for = string.format('%.0f', math.ceil(math.max(tonumber(ARGV[4]), longest)))
+redis.call('PEXPIRE', slots_key, kept_for)
+redis.call('PEXPIRE', state_key, kept_for)
+
+return told

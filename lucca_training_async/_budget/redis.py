@@ -32,8 +32,10 @@ _OLDEST = 5
 _REFUSALS = (
     *("NOAUTH", "WRONGPASS", "NOPERM", "MOVED", "CROSSSLOT", "unknown command", "AUTH"),
     *("invalid password", "invalid username-password", "Authentication required"),
+    *("ACL failure", "executing the script can't", "DB index"),
 )
-"""What a server says that will say it again."""
+"""What a server says that will say it again. While it connects, redis-py has one class for all."""
+_DEFAULT_PERIOD = 60.0
 
 
 class RedisStore:
@@ -66,6 +68,7 @@ class RedisStore:
     async def apply(self, host: str, steps: Sequence[Step]) -> tuple[Tenant, Wait | None]:
         from redis.exceptions import RedisError
 
+        self._open()
         try:
             told = await self._run(host, steps)
         except (RedisError, OSError) as error:
@@ -81,22 +84,29 @@ class RedisStore:
             # All that is to be closed, under a name that all versions of redis-py have.
             await client.connection_pool.disconnect()
 
+    def _open(self) -> None:
+        """The client; not yet a connection."""
+        if self._client is not None:
+            return
+        try:
+            client = self._connect()
+        except (TypeError, ValueError) as error:
+            # A URL's option may hold a password, and so may the text.
+            told = f"{self.name}: redis-py does not take this URL ({type(error).__name__})"
+        else:
+            lua = importlib.resources.files(__name__.rpartition(".")[0]).joinpath("ledger.lua")
+            self._client, self._script = client, client.register_script(lua.read_text("utf-8"))
+            return
+        raise ConfigurationError(f"{told}: mend its options, which follow the question mark")
+
     async def _run(self, host: str, steps: Sequence[Step]) -> dict[str, Any]:
         from redis import exceptions
 
-        if self._client is None:
-            self._client = self._connect()
-            lua = (
-                importlib.resources.files(__name__.rpartition(".")[0])
-                .joinpath("ledger.lua")
-                .read_text("utf-8")
-            )
-            self._script = self._client.register_script(lua)
         if not self._has_worked:
             await self._check_version()
         keys = [f"lucca:{{{host}}}:slots", f"lucca:{{{host}}}:state"]
         now = "" if self._server_clock is None else f"{self._server_clock():.6f}"
-        waited = max((_period(step) for step in steps), default=60.0)
+        waited = max((_period(step) for step in steps), default=0.0) or _DEFAULT_PERIOD
         told = json.dumps([_told(step) for step in steps])
         arguments = [told, secrets.token_hex(8), waited, _KEPT_FOR, now]
         try:
@@ -125,12 +135,31 @@ class RedisStore:
         # Only what the server says: a connection's error may tell of the URL.
         if (text := str(error)) and not isinstance(error, OSError):
             told = f"{self.name}: {text}"
-        if self._has_worked or not any(word in text for word in _REFUSALS):
+        if self._has_worked or not _is_refusal(error):
             return UnreachableError(told)
         return ConfigurationError(
             f"{told}; the shared budget needs a Redis server (no cluster) that lets this user run "
-            "scripts (EVALSHA, SCRIPT LOAD) over the keys lucca:*"
+            "scripts (EVALSHA, SCRIPT LOAD) over the keys lucca:*, and in them TIME, HGETALL, "
+            "HSET, ZRANGE, ZADD, DEL and PEXPIRE"
         )
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether the server will say so again."""
+    from redis import exceptions
+
+    if isinstance(
+        error,
+        exceptions.AuthenticationError
+        | exceptions.NoPermissionError
+        | exceptions.MovedError
+        | exceptions.ClusterCrossSlotError,
+    ):
+        return True  # of their texts, redis-py drops the first word
+    text = str(error)
+    # A path may hold any word; redis-py begins so where nobody has answered.
+    is_told = not isinstance(error, OSError) and not text.startswith("Error ")
+    return is_told and any(word in text for word in _REFUSALS)
 
 
 def _client(url: str) -> Any:
@@ -138,7 +167,7 @@ def _client(url: str) -> Any:
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
 
-    return cast("Any", Redis).from_url(
+    client = cast("Any", Redis).from_url(
         url,
         decode_responses=True,
         max_connections=1,
@@ -147,6 +176,9 @@ def _client(url: str) -> Any:
         socket_connect_timeout=_PATIENCE,
         retry=Retry(NoBackoff(), 0),
     )
+    # As the pool will make one: it finds out whether there are such options.
+    client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)
+    return client
 
 
 def _period(step: Step) -> float:

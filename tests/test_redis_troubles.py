@@ -1,0 +1,210 @@
+"""What goes wrong on a server, or in a URL: told as what it is, and without harm to the budget."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import traceback
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from lucca_training_async import ConfigurationError
+from lucca_training_async._budget import Cause, Wait
+from lucca_training_async._budget.redis import RedisStore
+from lucca_training_async._budget.steps import Close, Meet, Settle, Step, Take, UnreachableError
+from lucca_training_async._budget.tenant import Ask, Tenant
+
+from .redis_server import HAS_REDIS, PASSWORD, RedisServer, redis_server
+
+pytestmark = [
+    pytest.mark.skipif(not HAS_REDIS, reason="redis, or a server for it, is missing"),
+    pytest.mark.real_time,
+]
+redis: Any = pytest.importorskip("redis.asyncio")
+
+ASK = Ask("one", "one:1", 10, 60.0, 15.0, 135.0)
+
+
+@attrs.define
+class Stage:
+    """A server of its own, a store on it, and somebody else who is connected to it."""
+
+    server: RedisServer
+    store: RedisStore
+    other: Any
+
+    async def apply(self, *told: Step) -> tuple[Tenant, Wait | None]:
+        return await self.store.apply("acme", told)
+
+
+@pytest.fixture
+async def stage() -> AsyncGenerator[Stage, None]:
+    with redis_server() as server:
+        made = Stage(server, RedisStore(server.url), redis.Redis.from_url(server.url))
+        yield made
+        await made.store.aclose()
+        await made.other.aclose()
+
+
+# -- what was written last may be missing
+
+
+async def test_doubt_lasts_a_period_though_the_first_to_tell_names_none(stage: Stage) -> None:
+    """It has only a request to settle."""
+    await stage.apply(Take(ASK), Meet(attrs.evolve(ASK, client="two", period=90.0)))
+    await stage.other.hset("lucca:{acme}:state", "run", "another")
+    tenant, _ = await stage.apply(Settle("one", "one:1", 0, 60.0, answered=True))
+    assert tenant.opens_at - tenant.touched_at == pytest.approx(90.0, abs=0.1)
+    assert (tenant.closed_by, tenant.allowed) == (Cause.DOUBT, 1)
+
+
+async def test_doubt_lasts_a_minute_where_nobody_has_named_a_period(stage: Stage) -> None:
+    await stage.apply(Close(1.0, Cause.PAUSE))
+    await stage.other.hset("lucca:{acme}:state", "run", "another")
+    tenant, _ = await stage.apply(Close(1.0, Cause.PAUSE))
+    assert tenant.opens_at - tenant.touched_at == pytest.approx(60.0, abs=0.1)
+
+
+# -- a script that fails, or has much to write
+
+
+async def test_a_script_that_fails_changes_nothing(stage: Stage) -> None:
+    before, _ = await stage.apply(Take(ASK))
+    with pytest.raises(UnreachableError):
+        await stage.apply(Close(math.inf, Cause.PAUSE))
+    after, _ = await stage.apply()
+    assert (after.born, after.round, list(after.slots)) == (before.born, 0, ["one:1"])
+
+
+async def test_thousands_of_requests_may_be_under_way(stage: Stage) -> None:
+    asks = [attrs.evolve(ASK, token=f"one:{number}", requests=None) for number in range(5000)]
+    await stage.apply(*map(Take, asks))
+    tenant, _ = await stage.apply()
+    assert len(tenant.slots) == 5000
+    assert all(slot.held_until is not None for slot in tenant.slots.values())
+
+
+async def test_keys_are_kept_as_long_as_anything_in_them_counts(stage: Stage) -> None:
+    days = 3 * 86_400.0
+    await stage.apply(Take(attrs.evolve(ASK, held_for=days, ends_in=days)))
+    for key in ("slots", "state"):
+        assert await stage.other.pttl(f"lucca:{{acme}}:{key}") > (days - 60) * 1000
+
+
+# -- what will never do
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        ["~*", "+@all", "-evalsha", "-eval"],
+        ["~other:*", "+@all"],
+        ["~lucca:*", "+evalsha", "+eval", "+script"],
+    ],
+    ids=["no scripts", "other keys", "no commands in scripts"],
+)
+async def test_a_user_who_may_not_is_told(stage: Stage, rules: list[str]) -> None:
+    await stage.other.execute_command("ACL", "SETUSER", "me", "on", f">{PASSWORD}", *rules)
+    store = RedisStore(f"{stage.server.url}?username=me&password={PASSWORD}")
+    with pytest.raises(ConfigurationError, match="lets this user run scripts") as caught:
+        await store.apply("acme", [Meet(ASK)])
+    assert_is_hidden(caught.value)
+    await store.aclose()
+
+
+async def test_what_has_worked_is_not_called_wrong(stage: Stage) -> None:
+    """Somebody is just changing the rights, perhaps."""
+    await stage.other.execute_command("ACL", "SETUSER", "me", "on", f">{PASSWORD}", "~*", "+@all")
+    store = RedisStore(f"{stage.server.url}?username=me&password={PASSWORD}")
+    await store.apply("acme", [Meet(ASK)])
+    await stage.other.execute_command("ACL", "SETUSER", "me", "-evalsha", "-eval")
+    with pytest.raises(UnreachableError) as caught:
+        await store.apply("acme", [Meet(ASK)])
+    assert_is_hidden(caught.value)
+    await store.aclose()
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        ("MOVED 3999 127.0.0.1:6381", ConfigurationError),
+        ("CROSSSLOT Keys in request don't hash to the same slot", ConfigurationError),
+        ("ERR DB index is out of range", ConfigurationError),
+        ("CLUSTERDOWN Hash slot not served", UnreachableError),
+        ("LOADING Redis is loading the dataset in memory", UnreachableError),
+        ("READONLY You can't write against a read only replica.", UnreachableError),
+        ("OOM command not allowed when used memory > 'maxmemory'.", UnreachableError),
+        ("MISCONF Redis is configured to save RDB snapshots", UnreachableError),
+        ("BUSY Redis is busy running a script.", UnreachableError),
+    ],
+)
+async def test_what_a_server_says_is_taken_for_what_it_is(
+    reply: str, kind: type[Exception]
+) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            words = [await reader.readline() for _ in range(2 * int(line[1:]))][1::2]
+            is_info = words[0].upper().startswith(b"INFO")
+            writer.write(b"$3\r\na:1\r\n" if is_info else f"-{reply}\r\n".encode())
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    store = RedisStore(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0")
+    try:
+        with pytest.raises(kind):
+            await store.apply("acme", [Meet(ASK)])
+    finally:
+        await store.aclose()
+        server.close()
+        await server.wait_closed()
+
+
+@pytest.mark.parametrize("option", ["db=x", "nonsense=1", "socket_timeout=soon"])
+async def test_an_option_that_there_is_not_is_told(option: str) -> None:
+    store = RedisStore(f"redis://me:{PASSWORD}@127.0.0.1:1/0?{option}")
+    with pytest.raises(ConfigurationError, match="does not take this URL") as caught:
+        await store.apply("acme", [])
+    assert_is_hidden(caught.value)
+    await store.aclose()
+
+
+@pytest.mark.parametrize(
+    "option", [f"password={PASSWORD}", "db=99", f"username=x&password={PASSWORD}"]
+)
+async def test_what_the_server_refuses_of_a_url_is_told(stage: Stage, option: str) -> None:
+    store = RedisStore(f"{stage.server.url}?{option}")
+    with pytest.raises(ConfigurationError) as caught:
+        await store.apply("acme", [])
+    assert_is_hidden(caught.value)
+    await store.aclose()
+
+
+async def test_a_path_is_no_answer(tmp_path: Path) -> None:
+    store = RedisStore(f"unix://{tmp_path}/AUTH")
+    with pytest.raises(UnreachableError):
+        await store.apply("acme", [])
+    await store.aclose()
+
+
+async def test_a_server_that_is_not_there_is_told_without_the_password() -> None:
+    store = RedisStore(f"redis://me:{PASSWORD}@127.0.0.1:1/0?password={PASSWORD}")
+    with pytest.raises(UnreachableError, match="redis://127.0.0.1:1/0") as caught:
+        await store.apply("acme", [])
+    assert_is_hidden(caught.value)
+    assert PASSWORD not in store.name + repr(store)
+    await store.aclose()
+    await store.aclose()  # twice is no error
+
+
+def assert_is_hidden(error: BaseException) -> None:
+    """Neither its text, nor what came before it, nor any local of a frame of ours has it."""
+    assert (error.__cause__, error.__context__) == (None, None)
+    here = traceback.TracebackException.from_exception(error, capture_locals=True)
+    ours = [frame for frame in here.stack if frame.filename != __file__]
+    assert ours
+    assert PASSWORD not in f"{error!r} {error.args}"
+    assert PASSWORD not in " ".join(str(frame.locals) for frame in ours)
