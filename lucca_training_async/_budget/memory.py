@@ -4,7 +4,6 @@
 # ``__module__``, where names in annotations kept as text could not be looked up.
 
 import copy
-import secrets
 import threading
 from collections.abc import Callable, Sequence
 
@@ -26,11 +25,9 @@ class MemoryStore:
 
     async def apply(self, host: str, steps: Sequence[Step]) -> tuple[Tenant, Wait | None]:
         with self._lock:
-            now = self.clock()
-            if host not in self._tenants:
-                self._tenants[host] = Tenant(secrets.token_hex(8), now, now)
-            answer = through(self._tenants[host], now, steps)
-            return copy.deepcopy(self._tenants[host]), answer
+            tenant, answer = through(self._tenants.get(host), self.clock(), steps)
+            self._tenants[host] = tenant
+            return copy.deepcopy(tenant), answer
 
     async def aclose(self) -> None:
         """There is nothing to let go of."""

@@ -35,10 +35,9 @@ def open_ledger(
     )
     host = _tenant(origin)
     if isinstance(shared, str):
-        return SharedLedger(
-            _store(shared), host, requests, period, longest_attempt, required=required
-        )
-    ledger = shared.ledger_for(host, requests, period, longest_attempt)
+        ledger: Ledger = SharedLedger(_store(shared), host, requests, period, longest_attempt)
+    else:
+        ledger = shared.ledger_for(host, requests, period, longest_attempt)
     if isinstance(ledger, SharedLedger):
         ledger.required = required
     return ledger

@@ -72,7 +72,7 @@ class Replica:
             UnreachableError: It can't be told whether it has heard.
             ConfigurationError: It never will.
         """
-        before, own = self.tenant(), restoring(self.tenant(), self._client)
+        before = self.tenant()
         kept = what_was_kept(before, self._client) if self.is_in_doubt else []
         steps = [*kept, *self.pending, *last]
         self.pending.clear()
@@ -84,8 +84,9 @@ class Replica:
             # Who has sent what before can't be known.
             told = "the shared budget has been lost (%s): nothing is sent for %.0f s"
             logger.warning(told, self._store.name, closed_for)
+            known_again = restoring(self.tenant(), self._client)
             closing = Close(closed_for, Cause.DOUBT)
-            tenant, _ = await self._store.apply(self._host, [own, closing])
+            tenant, _ = await self._store.apply(self._host, [known_again, closing])
             answer = Wait(closed_for, closed=Cause.DOUBT)
         self.is_in_doubt = False
         self._tenant, self.told_at = tenant, tenant.touched_at

@@ -25,7 +25,7 @@ import math
 import secrets
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -37,6 +37,8 @@ from .own import CLOCK_GRAIN
 from .replica import Replica
 from .steps import Close, Leave, Meet, Settle, Step, Store, Take, UnreachableError
 from .tenant import Ask, poll_every
+
+T = TypeVar("T")
 
 _TIME_TO_SEND = 1.0
 """Seconds between being admitted and being handed to aiohttp that are no suspension."""
@@ -192,12 +194,7 @@ class SharedLedger:
 
     async def _answer(self, question: _Question) -> Lease | Wait:
         async with self._turn:
-            answer: Lease | Wait | None = None
-            if self._alone is None:
-                try:
-                    answer = await self._take()
-                except UnreachableError as error:
-                    self._lose(error)
+            answer = await self._reaching(self._take)
             if answer is None:
                 answer = self._take_alone()
             if not question.is_wanted:
@@ -207,11 +204,16 @@ class SharedLedger:
 
     async def _in_order(self, do: Callable[[], Coroutine[Any, Any, None]]) -> None:
         async with self._turn:
-            if self._alone is None:
-                try:
-                    await do()
-                except UnreachableError as error:
-                    self._lose(error)
+            await self._reaching(do)
+
+    async def _reaching(self, do: Callable[[], Coroutine[Any, Any, T]]) -> T | None:
+        """What comes of it; None where the store can't be reached."""
+        if self._alone is None:
+            try:
+                return await do()
+            except UnreachableError as error:
+                self._lose(error)
+        return None
 
     async def _take(self) -> Lease | Wait:
         if self._clock() < self._careful_until and len(self._replica.mine()) >= (
@@ -238,7 +240,8 @@ class SharedLedger:
 
     def _lease(self, ask: Ask, asked_at: float) -> SharedLease:
         send_by = asked_at + min(_TIME_TO_SEND, self.longest_attempt) + self.longest_attempt
-        return SharedLease(self._replica.mine()[ask.token].round, ask.token, send_by, self._clock)
+        slot = self._replica.tenant().slots[ask.token]
+        return SharedLease(slot.round, ask.token, send_by, self._clock)
 
     def _give_back(self, answer: Lease | Wait) -> None:
         if isinstance(answer, Lease):
@@ -330,10 +333,7 @@ class SharedLedger:
         return periods * self._replica.longest_period() + self._grain
 
     def _limit(self) -> int | None:
-        alone = self._alone
-        if alone is None:
-            return self._requests
-        return alone.limit(self._clock())
+        return self._requests if self._alone is None else self._alone.limit(self._clock())
 
     def _told_limit(self) -> int | None:
         if self._requests is None or self._alone is not None:
@@ -341,8 +341,7 @@ class SharedLedger:
         return int(self._replica.tenant().limit(self._requests))
 
     def _tell_other_limit(self) -> None:
-        limit = self._told_limit()
-        if limit != self._requests and not self._limit_is_told:
+        if not self._limit_is_told and (limit := self._told_limit()) != self._requests:
             self._limit_is_told = True
             logger.warning(
                 "clients of one shared budget have different limits; the strictest counts: %s",

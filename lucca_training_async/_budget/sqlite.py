@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import secrets
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -87,10 +86,7 @@ class SqliteStore:
             row = cursor.execute("SELECT state FROM tenant WHERE host = ?", (host,)).fetchone()
             # Only now: it may have taken its time to get the lock.
             now = self.clock()
-            tenant = loads(row[0]) if row else None
-            if tenant is None:
-                tenant = Tenant(secrets.token_hex(8), now, now)
-            answer = through(tenant, now, steps)
+            tenant, answer = through(loads(row[0]) if row else None, now, steps)
             cursor.execute("REPLACE INTO tenant VALUES (?, ?)", (host, dumps(tenant)))
             cursor.execute("COMMIT")
         except BaseException:

@@ -6,6 +6,7 @@ them may be told twice, as the answer to one can be lost.
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -134,13 +135,19 @@ class Store(Protocol):
     async def aclose(self) -> None: ...
 
 
-def through(tenant: Tenant, now: float, steps: Sequence[Step]) -> Wait | None:
-    """Let a tenant come to this moment, and do the steps; what the last of them says."""
+def through(tenant: Tenant | None, now: float, steps: Sequence[Step]) -> tuple[Tenant, Wait | None]:
+    """Let a tenant, a new one if there is none, come to this moment, and do the steps.
+
+    Returns:
+        The tenant, and what the last step says.
+    """
+    if tenant is None:
+        tenant = Tenant(secrets.token_hex(8), now, now)
     tenant.come_to(now)
     answer = None
     for step in steps:
         answer = step.on(tenant)
-    return answer
+    return tenant, answer
 
 
 def _uptime() -> Callable[[], float]:
