@@ -14,7 +14,7 @@ async def main(host: str, key: str, shared: str, requests: int, period: float) -
     async with LuccaTrainingClient(host, key, shared_budget=shared, rate_limit=limit) as client:
         ids = (number % 100 + 1 for number in itertools.count())
         print("ready", flush=True)
-        for _ in iter(int, 1):
+        while True:
             batch = [next(ids) for _ in range(50)]
             await client.realized_trainings.get_many(batch, plan="each")
 

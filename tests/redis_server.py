@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import contextlib
 import functools
@@ -13,9 +14,19 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
+from typing import Any
 
+import attrs
+import pytest
+
+from lucca_training_async._budget import Wait
+from lucca_training_async._budget.redis import RedisStore
+from lucca_training_async._budget.steps import Step
+from lucca_training_async._budget.tenant import Ask, Tenant
+
+ASK = Ask("one", "one:1", 10, 60.0, 15.0, 135.0)
 PASSWORD = "hidden-from-everybody"
 
 
@@ -102,3 +113,46 @@ def redis_url() -> str:
     server.start()
     atexit.register(server.close)
     return server.url
+
+
+@attrs.define
+class Stage:
+    """A server of its own, a store on it, and somebody else who is connected to it."""
+
+    server: RedisServer
+    store: RedisStore
+    other: Any
+
+    async def apply(self, *told: Step) -> tuple[Tenant, Wait | None]:
+        return await self.store.apply("acme", told)
+
+
+@pytest.fixture
+async def stage() -> AsyncGenerator[Stage, None]:
+    redis: Any = pytest.importorskip("redis.asyncio")
+    with redis_server() as server:
+        made = Stage(server, RedisStore(server.url), redis.Redis.from_url(server.url))
+        yield made
+        await made.store.aclose()
+        await made.other.aclose()
+
+
+@contextlib.asynccontextmanager
+async def answering(info: bytes, anything_else: bytes) -> AsyncGenerator[RedisStore, None]:
+    """A store on a server that answers INFO like this, and all else like that."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            words = [await reader.readline() for _ in range(2 * int(line[1:]))][1::2]
+            is_info = words[0].upper().startswith(b"INFO")
+            writer.write(b"$%d\r\n%s\r\n" % (len(info), info) if is_info else anything_else)
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    store = RedisStore(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0")
+    try:
+        yield store
+    finally:
+        await store.aclose()
+        server.close()
+        await server.wait_closed()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 import signal
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -14,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lucca_training_async import ConfigurationError, LuccaTrainingClient, RateLimit
-from lucca_training_async._budget import Cause, Wait
+from lucca_training_async import ConfigurationError, LuccaTrainingClient
+from lucca_training_async._budget import Cause
 from lucca_training_async._budget.memory import MemoryStore
 from lucca_training_async._budget.redis import RedisStore
 from lucca_training_async._budget.steps import (
@@ -30,15 +29,14 @@ from lucca_training_async._budget.steps import (
     UnreachableError,
 )
 from lucca_training_async._budget.tenant import Ask, Tenant
-from lucca_training_async.sandbox import Sandbox
 
-from .redis_server import HAS_REDIS, PASSWORD, redis_server, redis_url
+from .redis_server import ASK, HAS_REDIS, PASSWORD, Stage, answering, redis_server, redis_url
+from .redis_server import stage as stage
 from .virtual_time import run
 
 pytestmark = pytest.mark.skipif(not HAS_REDIS, reason="redis, or a server for it, is missing")
-redis: Any = pytest.importorskip("redis.asyncio")
+pytest.importorskip("redis")
 
-ASK = Ask("one", "one:1", 10, 60.0, 15.0, 135.0)
 START = 1.7e9
 
 
@@ -140,97 +138,71 @@ def test_a_server_does_what_memory_does(events: list[tuple[float, list[Step]]]) 
 # -- what may happen to a server
 
 
-async def applied(store: RedisStore, *told: Step) -> tuple[Tenant, Wait | None]:
-    return await store.apply("acme", told)
+@pytest.mark.real_time
+async def test_scripts_that_are_forgotten_are_told_again(stage: Stage) -> None:
+    await stage.apply(Take(ASK))
+    await stage.other.script_flush()
+    tenant, _ = await stage.apply(Meet(ASK))
+    assert list(tenant.slots) == ["one:1"]
 
 
 @pytest.mark.real_time
-async def test_scripts_that_are_forgotten_are_told_again() -> None:
-    with redis_server() as server:
-        store, other = RedisStore(server.url), redis.Redis.from_url(server.url)
-        await applied(store, Take(ASK))
-        await other.script_flush()
-        tenant, _ = await applied(store, Meet(ASK))
-        assert list(tenant.slots) == ["one:1"]
-        await other.aclose()
-        await store.aclose()
-
-
-@pytest.mark.real_time
-async def test_every_key_ends_some_day_and_is_in_one_hash_slot() -> None:
-    with redis_server() as server:
-        store, other = RedisStore(server.url), redis.Redis.from_url(server.url)
-        await applied(store, Take(ASK))
-        keys = sorted(await other.keys("*"))
-        assert keys == [b"lucca:{acme}:slots", b"lucca:{acme}:state"]
-        for key in keys:
-            assert 3600_000 < await other.pttl(key) <= 86_400_000
-        await other.aclose()
-        await store.aclose()
+async def test_every_key_ends_some_day_and_is_in_one_hash_slot(stage: Stage) -> None:
+    await stage.apply(Take(ASK))
+    keys = sorted(await stage.other.keys("*"))
+    assert keys == [b"lucca:{acme}:slots", b"lucca:{acme}:state"]
+    for key in keys:
+        assert 3600_000 < await stage.other.pttl(key) <= 86_400_000
 
 
 @pytest.mark.real_time
 @pytest.mark.parametrize("key", ["slots", "state"])
-async def test_half_of_it_is_nothing(key: str) -> None:
-    with redis_server() as server:
-        store, other = RedisStore(server.url), redis.Redis.from_url(server.url)
-        before, _ = await applied(store, Take(ASK))
-        await other.delete(f"lucca:{{acme}}:{key}")
-        after, _ = await applied(store)
-        assert after.born != before.born
-        await other.aclose()
-        await store.aclose()
+async def test_half_of_it_is_nothing(stage: Stage, key: str) -> None:
+    before, _ = await stage.apply(Take(ASK))
+    await stage.other.delete(f"lucca:{{acme}}:{key}")
+    after, _ = await stage.apply()
+    assert after.born != before.born
 
 
 @pytest.mark.real_time
-async def test_another_server_that_has_the_data_is_waited_for() -> None:
+async def test_another_server_that_has_the_data_is_waited_for(stage: Stage) -> None:
     """A replica, or one that has read its file again: it may lack what was written last."""
-    with redis_server() as server:
-        store, other = RedisStore(server.url), redis.Redis.from_url(server.url)
-        await applied(store, Take(ASK))
-        await other.hset("lucca:{acme}:state", "run", "another")
-        tenant, answer = await applied(store, Take(attrs.evolve(ASK, token="one:2")))
-        assert answer is not None
-        assert answer.closed is Cause.DOUBT
-        assert answer.seconds == pytest.approx(60, abs=0.1)
-        assert list(tenant.slots) == ["one:1"]
-        _, again = await applied(store, Take(attrs.evolve(ASK, token="one:3")))
-        assert again is not None
-        assert again.seconds < 60
-        await other.aclose()
-        await store.aclose()
+    await stage.apply(Take(ASK))
+    await stage.other.hset("lucca:{acme}:state", "run", "another")
+    tenant, answer = await stage.apply(Take(attrs.evolve(ASK, token="one:2")))
+    assert answer is not None
+    assert answer.closed is Cause.DOUBT
+    assert answer.seconds == pytest.approx(60, abs=0.1)
+    assert list(tenant.slots) == ["one:1"]
+    _, again = await stage.apply(Take(attrs.evolve(ASK, token="one:3")))
+    assert again is not None
+    assert again.seconds < 60
 
 
 @pytest.mark.real_time
-async def test_a_server_that_restarts_is_reached_again_and_knows_nothing() -> None:
-    with redis_server() as server:
-        store = RedisStore(server.url)
-        before, _ = await applied(store, Take(ASK))
-        server.stop()
+async def test_a_server_that_restarts_is_reached_again_and_knows_nothing(stage: Stage) -> None:
+    before, _ = await stage.apply(Take(ASK))
+    stage.server.stop()
+    with pytest.raises(UnreachableError):
+        await stage.apply()
+    stage.server.start()
+    after, _ = await stage.apply()
+    assert after.born != before.born
+    assert after.slots == {}
+    stage.server.stop()
+    stage.server.start()
+    await stage.apply()  # the connection has died in silence
+
+
+@pytest.mark.real_time
+async def test_a_server_that_stands_still_is_not_waited_for(stage: Stage) -> None:
+    await stage.apply()
+    stage.server.send(signal.SIGSTOP)
+    async with asyncio.timeout(10):
         with pytest.raises(UnreachableError):
-            await applied(store)
-        server.start()
-        after, _ = await applied(store)
-        assert after.born != before.born
-        assert after.slots == {}
-        server.stop()
-        server.start()
-        await applied(store)  # the connection has died in silence
-        await store.aclose()
-
-
-@pytest.mark.real_time
-async def test_a_server_that_stands_still_is_not_waited_for() -> None:
-    with redis_server() as server:
-        store = RedisStore(server.url)
-        await applied(store)
-        server.send(signal.SIGSTOP)
-        async with asyncio.timeout(10):
-            with pytest.raises(UnreachableError):
-                await applied(store)
-        server.send(signal.SIGCONT)
-        await applied(store)
-        await store.aclose()
+            await stage.apply()
+    stage.server.send(signal.SIGCONT)
+    await stage.apply()
 
 
 @pytest.mark.real_time
@@ -239,23 +211,13 @@ async def test_a_wrong_password_is_told_without_it(url: str) -> None:
     with redis_server("--requirepass", PASSWORD) as server:
         store = RedisStore(server.url + url)
         with pytest.raises(ConfigurationError) as caught:
-            await applied(store)
+            await store.apply("acme", [])
         assert "not-the-password" not in f"{caught.value!r} {caught.value} {store!r} {store.name}"
         await store.aclose()
         right = RedisStore(f"{server.url}?password={PASSWORD}")
-        await applied(right)
+        await right.apply("acme", [])
         assert PASSWORD not in repr(right)
         await right.aclose()
-
-
-async def answering(reply: Sequence[bytes], reader: Any, writer: Any) -> None:
-    """As a server of long ago: it knows INFO, and nothing of what came later."""
-    try:
-        while line := await reader.readline():
-            words = [await reader.readline() for _ in range(2 * int(line[1:]))][1::2]
-            writer.write(reply[0] if words[0].upper().startswith(b"INFO") else reply[1])
-    finally:
-        writer.close()
 
 
 @pytest.mark.real_time
@@ -264,37 +226,13 @@ async def answering(reply: Sequence[bytes], reader: Any, writer: Any) -> None:
     [(b"redis_version:3.2.1", "is Redis 3.2.1"), (b"a:1", "unknown command")],
 )
 async def test_a_server_that_is_too_old_is_told(info: bytes, told: str) -> None:
-    reply = [b"$%d\r\n%s\r\n" % (len(info), info), b"-ERR unknown command\r\n"]
-    server = await asyncio.start_server(
-        lambda reader, writer: answering(reply, reader, writer), "127.0.0.1", 0
-    )
-    port = server.sockets[0].getsockname()[1]
-    store = RedisStore(f"redis://127.0.0.1:{port}/0")
-    with pytest.raises(ConfigurationError, match=told):
-        await applied(store)
-    await store.aclose()
-    server.close()
-    await server.wait_closed()
+    """It knows INFO, and nothing of what came later."""
+    async with answering(info, b"-ERR unknown command\r\n") as store:
+        with pytest.raises(ConfigurationError, match=told):
+            await store.apply("acme", [])
 
 
 # -- a client
-
-
-@pytest.mark.real_time
-async def test_clients_share_it() -> None:
-    limit: Any = {"rate_limit": RateLimit(10, 0.5)}
-    with redis_server() as server:
-        async with Sandbox(**limit) as sandbox:
-            options: Any = {**limit, "shared_budget": server.url}
-            async with (
-                LuccaTrainingClient(sandbox.url, sandbox.api_key, **options) as one,
-                LuccaTrainingClient(sandbox.url, sandbox.api_key, **options) as other,
-            ):
-                for client in (one, other):
-                    result = await client.realized_trainings.get_many(range(1, 16), plan="each")
-                    assert len(result.items) == 15
-                assert other.budget.clients == 2
-            assert {arrival.status for arrival in sandbox.arrivals} == {200}
 
 
 @pytest.mark.parametrize(

@@ -2,52 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import traceback
-from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Any
 
 import attrs
 import pytest
 
 from lucca_training_async import ConfigurationError
-from lucca_training_async._budget import Cause, Wait
+from lucca_training_async._budget import Cause
 from lucca_training_async._budget.redis import RedisStore
-from lucca_training_async._budget.steps import Close, Meet, Settle, Step, Take, UnreachableError
-from lucca_training_async._budget.tenant import Ask, Tenant
+from lucca_training_async._budget.steps import Close, Meet, Settle, Take, UnreachableError
 
-from .redis_server import HAS_REDIS, PASSWORD, RedisServer, redis_server
+from .redis_server import ASK, HAS_REDIS, PASSWORD, Stage, answering
+from .redis_server import stage as stage
 
 pytestmark = [
     pytest.mark.skipif(not HAS_REDIS, reason="redis, or a server for it, is missing"),
     pytest.mark.real_time,
 ]
-redis: Any = pytest.importorskip("redis.asyncio")
-
-ASK = Ask("one", "one:1", 10, 60.0, 15.0, 135.0)
-
-
-@attrs.define
-class Stage:
-    """A server of its own, a store on it, and somebody else who is connected to it."""
-
-    server: RedisServer
-    store: RedisStore
-    other: Any
-
-    async def apply(self, *told: Step) -> tuple[Tenant, Wait | None]:
-        return await self.store.apply("acme", told)
-
-
-@pytest.fixture
-async def stage() -> AsyncGenerator[Stage, None]:
-    with redis_server() as server:
-        made = Stage(server, RedisStore(server.url), redis.Redis.from_url(server.url))
-        yield made
-        await made.store.aclose()
-        await made.other.aclose()
+pytest.importorskip("redis")
 
 
 # -- what was written last may be missing
@@ -145,22 +119,9 @@ async def test_what_has_worked_is_not_called_wrong(stage: Stage) -> None:
 async def test_what_a_server_says_is_taken_for_what_it_is(
     reply: str, kind: type[Exception]
 ) -> None:
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while line := await reader.readline():
-            words = [await reader.readline() for _ in range(2 * int(line[1:]))][1::2]
-            is_info = words[0].upper().startswith(b"INFO")
-            writer.write(b"$3\r\na:1\r\n" if is_info else f"-{reply}\r\n".encode())
-        writer.close()
-
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    store = RedisStore(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0")
-    try:
+    async with answering(b"a:1", f"-{reply}\r\n".encode()) as store:
         with pytest.raises(kind):
             await store.apply("acme", [Meet(ASK)])
-    finally:
-        await store.aclose()
-        server.close()
-        await server.wait_closed()
 
 
 @pytest.mark.parametrize("option", ["db=x", "nonsense=1", "socket_timeout=soon"])

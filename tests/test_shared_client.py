@@ -24,6 +24,8 @@ from lucca_training_async._budget_url import network_of, sqlite_path
 from lucca_training_async.ledger import Cause
 from lucca_training_async.sandbox import Sandbox
 
+from .redis_server import HAS_REDIS, redis_url
+
 HOST, KEY = "acme.ilucca.net", "your-api-key"
 
 
@@ -136,9 +138,15 @@ def test_it_is_read_from_the_environment(tmp_path: Path, monkeypatch: pytest.Mon
 Shared = Callable[[], Any]
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "redis"])
 def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    return MemoryLedger() if request.param == "memory" else f"sqlite://{tmp_path}/lucca.db"
+    if request.param == "memory":
+        return MemoryLedger()
+    if request.param == "sqlite":
+        return f"sqlite://{tmp_path}/lucca.db"
+    if not HAS_REDIS:
+        pytest.skip("redis, or a server for it, is missing")
+    return redis_url()
 
 
 @pytest.mark.real_time
