@@ -54,8 +54,12 @@ class Lease:
 
     round: int
 
+    def is_fresh(self) -> bool:
+        """Whether an attempt may still begin; of one that ends by itself, it must end before."""
+        return True
+
     def is_valid(self) -> bool:
-        """Whether its request may still be sent; one that ends by itself may have ended."""
+        """Whether the request of an attempt that has begun may still be written."""
         return True
 
 

@@ -276,10 +276,10 @@ class Settings:
 
     @property
     def longest_attempt(self) -> float:
-        """Seconds after which an attempt is over, with what may come before and after it."""
+        """Seconds after which an attempt is over, with a moment to end it."""
         timeouts = self.timeouts
         pool = 0.0 if self.session is None else timeouts.pool
-        return sum(math.inf if part is None else part for part in (timeouts.total, pool)) + 2.0
+        return sum(math.inf if part is None else part for part in (timeouts.total, pool)) + 1.0
 
     def _check_that_attempts_end(self) -> None:
         if self.longest_attempt == math.inf:

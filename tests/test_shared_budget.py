@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from lucca_training_async import ConfigurationError, RateLimit, SharedBudgetError
 from lucca_training_async._budget import Cause, Lease, Sent, Wait
+from lucca_training_async._budget.lease import TIME_TO_BEGIN, SharedLease
 from lucca_training_async._budget.memory import MemoryStore
 from lucca_training_async._budget.shared import SharedLedger
 from lucca_training_async._budget.steps import Step, UnreachableError
@@ -138,7 +139,7 @@ async def test_the_probe_of_a_killed_client_is_waited_for_as_long_as_an_attempt(
     await refused(other)
     await asyncio.sleep(LONGEST)
     await refused(other)
-    await asyncio.sleep(1.1)
+    await asyncio.sleep(TIME_TO_BEGIN + 0.1)
     await leased(other)
 
 
@@ -150,7 +151,7 @@ async def test_the_leases_of_a_killed_client_end_by_themselves() -> None:
     for _ in range(10):
         await patiently(other)
     # The longest attempt, and two periods: it may have been cut off at its end.
-    assert now() - start == pytest.approx(LONGEST + 120, abs=2)
+    assert now() - start == pytest.approx(TIME_TO_BEGIN + LONGEST + 120, abs=1)
 
 
 async def test_the_strictest_limit_counts_and_that_is_told(
@@ -270,11 +271,27 @@ def test_no_window_ever_holds_more_than_the_limit_whoever_sends(
 async def test_a_lease_must_not_be_used_after_a_suspension() -> None:
     ledger = client(fragile())
     lease = await leased(ledger)
+    await asyncio.sleep(TIME_TO_BEGIN - 0.1)
+    assert lease.is_fresh()
+    await asyncio.sleep(0.2)
+    assert not lease.is_fresh()
     assert lease.is_valid()
-    await asyncio.sleep(LONGEST)
+    await asyncio.sleep(LONGEST - 0.2)
     assert lease.is_valid()
-    await asyncio.sleep(1.1)
+    await asyncio.sleep(0.2)
     assert not lease.is_valid()
+
+
+async def test_an_attempt_that_began_at_the_last_moment_is_over_before_its_lease_ends() -> None:
+    """Killed, it has let go of its request two periods before others can use its slot."""
+    store = fragile()
+    limit = RateLimit(1, 60.0)
+    lease = await leased(client(store, limit))
+    assert isinstance(lease, SharedLease)
+    other = client(store, limit)
+    await patiently(other)
+    assert store.clock() >= lease.end_by + 2 * limit.period
+    assert lease.end_by == lease.begin_by + LONGEST
 
 
 # -- out of reach

@@ -263,6 +263,9 @@ class ExpiringLease(Lease):
         super().__init__(0)
         self._ledger, self._valid = ledger, valid
 
+    def is_fresh(self) -> bool:
+        return self.is_valid()
+
     def is_valid(self) -> bool:
         self._valid -= 1
         return self._valid >= 0

@@ -34,8 +34,13 @@ class Admission:
     sent: Sent = Sent.CUT_OFF
 
     @property
+    def is_fresh(self) -> bool:
+        """Whether its attempt may still begin: not if this process has stood still since."""
+        return self._lease.is_fresh()
+
+    @property
     def is_valid(self) -> bool:
-        """Whether it may still be sent: not if this process has stood still since."""
+        """Whether the request of an attempt that has begun may still be written."""
         return self._lease.is_valid()
 
     def close_for(self, seconds: float, cause: Cause, *, since: float, seen: RequestError) -> None:

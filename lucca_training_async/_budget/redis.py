@@ -25,8 +25,8 @@ from ..ledger import Cause, Wait
 from .steps import Close, Leave, Meet, Restore, Settle, Step, Take, UnreachableError, uptime
 from .tenant import Member, Slot, Tenant
 
-_PATIENCE = 2.0
-"""Seconds for one answer, or for a connection."""
+_PATIENCE = 1.0
+"""Seconds for one answer, or for a connection; what it gives must still be fresh."""
 _KEPT_FOR = 86_400_000
 _OLDEST = 5
 _REFUSALS = (

@@ -5,10 +5,6 @@ Every question is one step of the store's. What has become of a request is told 
 asked about what he has not been told. A question is a task of its own: whoever has asked may be
 cancelled, and then gives back what it gets.
 
-**A lease ends by itself**, so a request must not be sent on one that has: a process may be stopped
-between the two, or a laptop closed. Hence ``SharedLease.is_valid``, which goes by a clock that goes
-on meanwhile.
-
 **A store that can't be reached** stops nobody. The client goes on alone, within an equal part of
 the budget; of what was free at that moment it takes no more than its part either. When it is back,
 it tells what it has used, and keeps to its part until all the others must be back as well.
@@ -33,33 +29,13 @@ from ..errors import ConfigurationError, SharedBudgetError
 from ..ledger import Cause, Lease, Sent, Sharing, Standing, Wait
 from .alone import Alone
 from .closures import logger
+from .lease import TIME_TO_BEGIN, SharedLease
 from .own import CLOCK_GRAIN
 from .replica import Replica
 from .steps import Close, Leave, Meet, Settle, Step, Store, Take, UnreachableError
 from .tenant import Ask, poll_every
 
 T = TypeVar("T")
-
-_TIME_TO_SEND = 1.0
-"""Seconds between being admitted and being handed to aiohttp that are no suspension."""
-
-
-@attrs.define(eq=False)
-class SharedLease(Lease):
-    """One that ends by itself.
-
-    Attributes:
-        token: Its name.
-        send_by: Until when its request may be sent.
-        clock: By which clock.
-    """
-
-    token: str
-    send_by: float
-    clock: Callable[[], float]
-
-    def is_valid(self) -> bool:
-        return self.clock() <= self.send_by
 
 
 @attrs.define(eq=False)
@@ -239,9 +215,10 @@ class SharedLedger:
             await self._apply()
 
     def _lease(self, ask: Ask, asked_at: float) -> SharedLease:
-        send_by = asked_at + min(_TIME_TO_SEND, self.longest_attempt) + self.longest_attempt
+        begin_by = asked_at + TIME_TO_BEGIN
+        end_by = begin_by + self.longest_attempt
         slot = self._replica.tenant().slots[ask.token]
-        return SharedLease(slot.round, ask.token, send_by, self._clock)
+        return SharedLease(slot.round, ask.token, begin_by, end_by, self._clock)
 
     def _give_back(self, answer: Lease | Wait) -> None:
         if isinstance(answer, Lease):
@@ -318,13 +295,12 @@ class SharedLedger:
 
     def _ask(self, requests: int | None) -> Ask:
         token = f"{self._client}:{next(self._numbers)}"
-        held_for = self.longest_attempt + _TIME_TO_SEND
+        held_for = TIME_TO_BEGIN + self.longest_attempt
         return Ask(self._client, token, requests, self._period, held_for, self._ends_in())
 
     def _ends_in(self) -> float:
-        return (
-            self.longest_attempt + _TIME_TO_SEND + 2 * self._replica.longest_period() + self._grain
-        )
+        periods = 2 * self._replica.longest_period()
+        return TIME_TO_BEGIN + self.longest_attempt + periods + self._grain
 
     def _counted_for(self, sent: Sent) -> float:
         if self._requests is None or sent is Sent.NEVER:

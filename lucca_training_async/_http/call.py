@@ -235,7 +235,7 @@ class Caller:
     ) -> Reply:
         admission.sent = Sent.NEVER
         self._session.check_open()
-        if not admission.is_valid:
+        if not admission.is_fresh:
             raise NotSentError
         admission.sent = Sent.CUT_OFF
         call.count(target, sent_at)
