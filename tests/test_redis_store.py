@@ -223,7 +223,11 @@ async def test_a_wrong_password_is_told_without_it(url: str) -> None:
 @pytest.mark.real_time
 @pytest.mark.parametrize(
     ("info", "told"),
-    [(b"redis_version:3.2.1", "is Redis 3.2.1"), (b"a:1", "unknown command")],
+    [
+        (b"redis_version:3.2.1", "is Redis 3.2.1"),
+        (b"redis_version:unstable", "unknown command"),
+        (b"a:1", "unknown command"),
+    ],
 )
 async def test_a_server_that_is_too_old_is_told(info: bytes, told: str) -> None:
     """It knows INFO, and nothing of what came later."""

@@ -43,6 +43,21 @@ async def test_doubt_lasts_a_minute_where_nobody_has_named_a_period(stage: Stage
     assert tenant.opens_at - tenant.touched_at == pytest.approx(60.0, abs=0.1)
 
 
+@pytest.mark.parametrize("ahead", [-3600.0, 3600.0])
+async def test_on_another_server_no_time_has_passed(stage: Stage, ahead: float) -> None:
+    """Its clock tells nothing of when the slots of the one before are free."""
+    moment = 1e9
+    store = RedisStore(stage.server.url, server_clock=lambda: moment)
+    await store.apply("acme", [Take(ASK), Settle("one", "one:0", 0, 100.0, answered=False)])
+    await stage.other.hset("lucca:{acme}:state", "run", "another")
+    moment += ahead
+    tenant, _ = await store.apply("acme", [Meet(ASK)])
+    free_in = {token: slot.free_at - tenant.touched_at for token, slot in tenant.slots.items()}
+    assert free_in == pytest.approx({"one:0": 100.0, "one:1": ASK.ends_in}, abs=0.01)
+    assert tenant.opens_at - tenant.touched_at == pytest.approx(60.0, abs=0.1)
+    await store.aclose()
+
+
 # -- a script that fails, or has much to write
 
 
@@ -122,6 +137,23 @@ async def test_what_a_server_says_is_taken_for_what_it_is(
     async with answering(b"a:1", f"-{reply}\r\n".encode()) as store:
         with pytest.raises(kind):
             await store.apply("acme", [Meet(ASK)])
+
+
+@pytest.mark.parametrize("key", ["slots", "state"])
+async def test_keys_of_somebody_else_are_told(stage: Stage, key: str) -> None:
+    await stage.other.set(f"lucca:{{acme}}:{key}", "not ours")
+    with pytest.raises(ConfigurationError, match="database of its own"):
+        await stage.apply(Meet(ASK))
+    assert await stage.other.get(f"lucca:{{acme}}:{key}") == b"not ours"
+
+
+async def test_the_format_of_another_version_is_told(stage: Stage) -> None:
+    await stage.apply(Meet(ASK))
+    await stage.other.hset("lucca:{acme}:state", "format", "99")
+    newcomer = RedisStore(stage.server.url)
+    with pytest.raises(ConfigurationError, match=r"FORMAT 99 is not 1.*another version"):
+        await newcomer.apply("acme", [Meet(ASK)])
+    await newcomer.aclose()
 
 
 @pytest.mark.parametrize("option", ["db=x", "nonsense=1", "socket_timeout=soon"])

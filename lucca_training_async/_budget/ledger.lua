@@ -14,7 +14,7 @@ if not now then
   local time = redis.call('TIME')
   now = tonumber(time[1]) + tonumber(time[2]) / 1000000
 end
-local INFINITE = 1e18
+local INFINITE, FORMAT = 1e18, '1'
 
 local function text(number)
   return string.format('%.6f', number)
@@ -26,6 +26,10 @@ local state = {}
 local fields = redis.call('HGETALL', state_key)
 for i = 1, #fields, 2 do
   state[fields[i]] = fields[i + 1]
+end
+
+if state.born and state.format ~= FORMAT then
+  return redis.error_reply('FORMAT ' .. tostring(state.format) .. ' is not ' .. FORMAT)
 end
 
 local slots, members = {}, {}
@@ -63,9 +67,16 @@ local tenant = {
   opens_at = tonumber(state.opens_at or '0'), closed_by = state.closed_by or 'pause',
 }
 
--- Time.
+-- Another server than the one that was written to, a replica perhaps, or one that has read its
+-- file again: what was written last may be missing. Not everybody may ask who it is.
+local info = redis.pcall('INFO', 'server')
+local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or state.run
+local is_other = not is_new and state.run and run ~= state.run
 
-if now < tenant.touched_at then
+-- Time. That of another server, as a clock that has gone back, tells nothing of how much has passed:
+-- none, then.
+
+if now < tenant.touched_at or is_other then
   local back = now - tenant.touched_at
   tenant.born_at = tenant.born_at + back
   tenant.opens_at = tenant.opens_at + back
@@ -103,11 +114,6 @@ local function close(seconds, cause)
   tenant.round, tenant.allowed = tenant.round + 1, 1
 end
 
--- Another server than the one that was written to, a replica perhaps, or one that has read its
--- file again: what was written last may be missing. Not everybody may ask who it is.
-local info = redis.pcall('INFO', 'server')
-local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or state.run
-local is_other = not is_new and state.run and run ~= state.run
 if is_other then
   -- Whoever tells first may only have a request to settle, which names no period.
   local longest = tonumber(ARGV[3])
@@ -290,7 +296,7 @@ end
 local busy_until, last_until = 0, tenant.opens_at
 local ranks, told_slots, told_members = {}, {}, {}
 local written = {
-  'born', tenant.born, 'born_at', text(tenant.born_at), 'touched_at', text(now),
+  'format', FORMAT, 'born', tenant.born, 'born_at', text(tenant.born_at), 'touched_at', text(now),
   'round', tenant.round, 'opens_at', text(tenant.opens_at), 'closed_by', tenant.closed_by,
 }
 local function write(field, value)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib.resources
 import json
 import math
+import re
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -35,6 +36,7 @@ _REFUSALS = (
     *("ACL failure", "executing the script can't", "DB index"),
 )
 """What a server says that will say it again. While it connects, redis-py has one class for all."""
+_NOT_OURS = ("WRONGTYPE", "FORMAT")
 _DEFAULT_PERIOD = 60.0
 
 
@@ -124,7 +126,8 @@ class RedisStore:
         with suppress(ResponseError):  # not everybody may ask
             info = await self._client.info("server")
             version = str(info.get("redis_version", _OLDEST))
-            if int(version.split(".")[0]) < _OLDEST:
+            major = re.match(r"\d+", version)
+            if major is not None and int(major[0]) < _OLDEST:
                 raise ConfigurationError(
                     f"{self.name} is Redis {version}, and a shared budget needs {_OLDEST} or "
                     "later: update the server"
@@ -137,6 +140,11 @@ class RedisStore:
             told = f"{self.name}: {text}"
         if self._has_worked or not _is_refusal(error):
             return UnreachableError(told)
+        if any(word in told for word in _NOT_OURS):
+            return ConfigurationError(
+                f"{told}; the keys lucca:* were written by something else, or another version of "
+                "this package: give the shared budget a database of its own (…/1)"
+            )
         return ConfigurationError(
             f"{told}; the shared budget needs a Redis server (no cluster) that lets this user run "
             "scripts (EVALSHA, SCRIPT LOAD) over the keys lucca:*, and in them TIME, HGETALL, "
@@ -159,7 +167,7 @@ def _is_refusal(error: Exception) -> bool:
     text = str(error)
     # A path may hold any word; redis-py begins so where nobody has answered.
     is_told = not isinstance(error, OSError) and not text.startswith("Error ")
-    return is_told and any(word in text for word in _REFUSALS)
+    return is_told and any(word in text for word in (*_REFUSALS, *_NOT_OURS))
 
 
 def _client(url: str) -> Any:

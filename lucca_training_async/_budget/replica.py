@@ -82,14 +82,20 @@ class Replica:
         closed_for = tenant.born_at + self._period + self._grain - tenant.touched_at
         if known_lately and tenant.born != before.born and closed_for > 0:
             # Who has sent what before can't be known.
-            told = "the shared budget has been lost (%s): nothing is sent for %.0f s"
-            logger.warning(told, self._store.name, closed_for)
             known_again = restoring(self.tenant(), self._client)
             closing = Close(closed_for, Cause.DOUBT)
             tenant, _ = await self._store.apply(self._host, [known_again, closing])
             answer = Wait(closed_for, closed=Cause.DOUBT)
         self.is_in_doubt = False
+        if (closed_for := _doubted_for(tenant)) and not _doubted_for(before):
+            told = "the shared budget may have been lost (%s): nothing is sent for %.0f s"
+            logger.warning(told, self._store.name, closed_for)
         self._tenant, self.told_at = tenant, tenant.touched_at
         for step in self.pending:
             step.on(self.tenant())  # it has happened meanwhile
         return answer
+
+
+def _doubted_for(tenant: Tenant) -> float:
+    """Seconds for which nothing is sent since nobody knows what has been."""
+    return max(0.0, tenant.opens_at - tenant.touched_at) * (tenant.closed_by is Cause.DOUBT)
