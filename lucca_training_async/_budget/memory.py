@@ -3,7 +3,6 @@
 # No ``from __future__ import annotations``: public classes carry the package as their
 # ``__module__``, where names in annotations kept as text could not be looked up.
 
-import copy
 import threading
 from collections.abc import Callable, Sequence
 
@@ -27,7 +26,7 @@ class MemoryStore:
         with self._lock:
             tenant, answer = through(self._tenants.get(host), self.clock(), steps)
             self._tenants[host] = tenant
-            return copy.deepcopy(tenant), answer
+            return tenant.copy(), answer
 
     async def aclose(self) -> None:
         """There is nothing to let go of."""

@@ -119,6 +119,14 @@ class Tenant:
     opens_at: float = -math.inf
     closed_by: Cause = Cause.PAUSE
 
+    def copy(self) -> Tenant:
+        """Another, which can be changed without changing this one."""
+        return attrs.evolve(
+            self,
+            slots={token: attrs.evolve(slot) for token, slot in self.slots.items()},
+            members={name: attrs.evolve(member) for name, member in self.members.items()},
+        )
+
     def come_to(self, now: float) -> None:
         """Let time pass: forget what counts no more.
 

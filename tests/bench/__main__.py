@@ -18,7 +18,10 @@ import aiohttp
 from lucca_training_async import LuccaTrainingClient, RateLimit
 
 from .by_list import compare_plans
+from .ledgers import compare_ledgers
+from .processes import compare_processes
 from .server import Served, processor, served
+from .shared import shared_budgets
 
 CONCURRENCY = 10
 PATH = "/talent-training/api/v2/realized-trainings"
@@ -150,6 +153,9 @@ def main() -> None:
     with served(limit) as server:
         asyncio.run(against_the_ideal(server, limit, 500))
     compare_plans(limit)
+    with shared_budgets() as budgets:
+        compare_processes(limit, budgets)
+        compare_ledgers(budgets)
 
 
 if __name__ == "__main__":

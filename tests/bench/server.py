@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import random
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -42,12 +43,26 @@ class Served(NamedTuple):
         refusals, busiest = self.pipe.recv()
         return refusals, busiest
 
+    def answers(self) -> int:
+        """How many requests it has answered with a record."""
+        self.pipe.send("answers")
+        return int(self.pipe.recv())
+
 
 @contextmanager
-def served(rate_limit: RateLimit | None, size: int = HIGHEST_ID) -> Generator[Served, None, None]:
+def served(
+    rate_limit: RateLimit | None, size: int = HIGHEST_ID, jitter: float = 0.0
+) -> Generator[Served, None, None]:
+    """A sandbox that runs while the block lasts.
+
+    Args:
+        rate_limit: Its budget; None for none.
+        size: How many records it has.
+        jitter: The most seconds that a request travels; each takes some time from none to that.
+    """
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(
-        target=_serve, args=(theirs, rate_limit, size), daemon=True
+        target=_serve, args=(theirs, rate_limit, size, jitter), daemon=True
     )
     process.start()
     try:
@@ -58,15 +73,20 @@ def served(rate_limit: RateLimit | None, size: int = HIGHEST_ID) -> Generator[Se
         process.join(10)
 
 
-def _serve(pipe: Connection, rate_limit: RateLimit | None, size: int) -> None:
+def _serve(pipe: Connection, rate_limit: RateLimit | None, size: int, jitter: float) -> None:
+    uplink = (lambda: random.uniform(0.0, jitter)) if jitter else None
+
     async def main() -> None:
-        async with Sandbox(rate_limit=rate_limit, size=size) as sandbox:
+        async with Sandbox(rate_limit=rate_limit, size=size, uplink=uplink) as sandbox:
             if rate_limit is None:
                 sandbox.arrivals = _Forgetful()
             pipe.send((sandbox.url, sandbox.api_key))
-            while await asyncio.to_thread(pipe.recv) == "report":
-                refusals = sum(arrival.status == 429 for arrival in sandbox.arrivals)
-                pipe.send((refusals, sandbox.busiest_window()))
+            while (question := await asyncio.to_thread(pipe.recv)) != "stop":
+                statuses = [arrival.status for arrival in sandbox.arrivals]
+                if question == "report":
+                    pipe.send((statuses.count(429), sandbox.busiest_window()))
+                else:
+                    pipe.send(statuses.count(200))
 
     with processor(1):
         asyncio.run(main())
