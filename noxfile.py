@@ -119,6 +119,6 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """CPU, memory, time and shared budgets beside their targets: a busy machine must not fail us."""
+    """CPU, memory, time and shared budgets beside their targets, to be read: it fails nobody."""
     session.install("-e", ".[dev]")
     session.run("python", "-m", "tests.bench")

@@ -1,1 +1,1 @@
-"""The benchmark that ``nox -s bench`` runs: CPU, memory, time and shared budgets against their targets."""
+"""The benchmark that ``nox -s bench`` runs: all that we measure, against its target."""
