@@ -25,6 +25,7 @@ from lucca_training_async._budget import (
     Cause,
     Closure,
     Gate,
+    Lane,
     Lease,
     Ledger,
     Owner,
@@ -86,13 +87,13 @@ class SlowLedger:
     asking: int = field(default=0, init=False)
     most_asking: int = field(default=0, init=False)
 
-    async def take(self) -> Lease | Wait:
+    async def take(self, lane: Lane = Lane.INTERACTIVE) -> Lease | Wait:
         self.asked += 1
         self.asking += 1
         self.most_asking = max(self.most_asking, self.asking)
         try:
             await asyncio.sleep(self.delay)
-            return await self.ledger.take()
+            return await self.ledger.take(lane)
         finally:
             self.asking -= 1
 
@@ -113,8 +114,8 @@ class SlowLedger:
 class LateLedger(SlowLedger):
     """A ledger whose answer takes as long on its way back, and may be out of date by then."""
 
-    async def take(self) -> Lease | Wait:
-        answer = await self.ledger.take()
+    async def take(self, lane: Lane = Lane.INTERACTIVE) -> Lease | Wait:
+        answer = await self.ledger.take(lane)
         try:
             await asyncio.sleep(self.delay)
         except BaseException:
@@ -132,10 +133,10 @@ class ClosableLedger(SlowLedger):
     closed_until: float = field(default=-math.inf, init=False)
     cause: Cause = field(default=Cause.PAUSE, init=False)
 
-    async def take(self) -> Lease | Wait:
+    async def take(self, lane: Lane = Lane.INTERACTIVE) -> Lease | Wait:
         if self.closed_until > now():
             return Wait(self.closed_until - now(), closed=self.cause)
-        return await super().take()
+        return await super().take(lane)
 
     def close_elsewhere(self, seconds: float) -> None:
         self.closed_until = now() + seconds

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lucca_training_async import ConfigurationError, LuccaTrainingClient
-from lucca_training_async._budget import Cause
+from lucca_training_async._budget import Cause, Lane
 from lucca_training_async._budget.memory import MemoryStore
 from lucca_training_async._budget.redis import RedisStore
 from lucca_training_async._budget.steps import (
@@ -53,7 +53,14 @@ def asks(draw: st.DrawFn) -> Ask:
     client = draw(clients)
     requests = draw(st.sampled_from([1, 2, 3, None]))
     return Ask(
-        client, f"{client}:{draw(tokens)}", requests, draw(st.sampled_from([4.0, 8.0])), 3, 19
+        client,
+        f"{client}:{draw(tokens)}",
+        requests,
+        draw(st.sampled_from([4.0, 8.0])),
+        3,
+        19,
+        draw(st.sampled_from(list(Lane))),
+        draw(st.integers(0, 2)),
     )
 
 
@@ -90,6 +97,9 @@ def rounded(tenant: Tenant) -> Any:
     members = attrs.asdict(tenant, value_serializer=lambda _, __, value: near(value))
     # What is over is over: when it was differs, as one forgets it and the other never knew it.
     members["opens_at"] = max(members["opens_at"], tenant.touched_at)
+    pace = members["pace"]
+    pace["due_at"] = max(pace["due_at"], tenant.touched_at)
+    pace["people_at"] = max(pace["people_at"], tenant.touched_at - 200)
     for slot in members["slots"].values():
         if slot["held_until"] is None:
             slot["round"] = None  # of what is over, nobody asks

@@ -1,6 +1,6 @@
 """The request budget: who may send next in this process, and what the tenant has left."""
 
-from ..ledger import Cause, Lease, Ledger, Sent, Standing, Wait
+from ..ledger import Cause, Lane, Lease, Ledger, Sent, Standing, Wait
 from .admission import Admission
 from .closures import Closure, GateClosedError, logger
 from .gate import A_MOMENT, Gate
@@ -19,6 +19,7 @@ __all__ = [
     "Closure",
     "Gate",
     "GateClosedError",
+    "Lane",
     "Lease",
     "Ledger",
     "MemoryLedger",

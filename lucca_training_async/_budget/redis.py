@@ -16,6 +16,7 @@ import re
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from enum import Enum
 from typing import Any, cast
 
 import attrs
@@ -23,6 +24,7 @@ import attrs
 from .._budget_url import shown
 from ..errors import ConfigurationError
 from ..ledger import Cause, Wait
+from .pace import Pace
 from .steps import Close, Leave, Meet, Restore, Settle, Step, Take, UnreachableError, uptime
 from .tenant import Member, Slot, Tenant
 
@@ -212,7 +214,12 @@ def _told(step: Step) -> dict[str, Any]:
 
 def _known(value: attrs.AttrsInstance) -> dict[str, Any]:
     """Without what is None, which Lua would take for something."""
-    return {name: known for name, known in attrs.asdict(value).items() if known is not None}
+    told = attrs.asdict(value, value_serializer=lambda _, __, it: _plain(it))
+    return {name: known for name, known in told.items() if known is not None}
+
+
+def _plain(value: Any) -> Any:
+    return value.value if isinstance(value, Enum) else value
 
 
 def _tenant(told: dict[str, Any], now: float) -> Tenant:
@@ -230,10 +237,12 @@ def _tenant(told: dict[str, Any], now: float) -> Tenant:
             period,
             now + back_in,
             after(waits_since),
+            is_bulk,
         )
-        for name, seen_in, requests, period, back_in, waits_since in told["members"]
+        for name, seen_in, requests, period, back_in, waits_since, is_bulk in told["members"]
     }
     allowed = told["allowed"]
+    is_fresh, due_in, people_in = told["pace"]
     return Tenant(
         told["born"],
         now + told["born_at"],
@@ -244,6 +253,7 @@ def _tenant(told: dict[str, Any], now: float) -> Tenant:
         None if allowed is False else int(allowed),
         now + told["opens_at"],
         Cause(told["closed_by"]),
+        Pace(is_fresh, now + due_in, now + people_in),
     )
 
 

@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 import attrs
 
 from ..errors import ConfigurationError, SharedBudgetError
-from ..ledger import Cause, Lease, Sent, Sharing, Standing, Wait
+from ..ledger import Cause, Lane, Lease, Sent, Sharing, Standing, Wait
 from .alone import Alone
 from .closures import logger
 from .lease import TIME_TO_BEGIN, SharedLease
@@ -43,9 +43,11 @@ class _Question:
     """One question for a slot.
 
     Attributes:
+        lane: That of the request.
         is_wanted: Whether anybody still waits for the answer.
     """
 
+    lane: Lane
     is_wanted: bool = True
 
 
@@ -64,6 +66,7 @@ class SharedLedger:
     Attributes:
         longest_attempt: As given; a view of the client may have longer ones.
         required: As given.
+        reserved: How many of the requests are for people alone.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class SharedLedger:
     ) -> None:
         self.longest_attempt = longest_attempt
         self.required = required
+        self.reserved = 0
         self._store = store
         self._clock = store.clock
         self._requests = requests
@@ -110,8 +114,8 @@ class SharedLedger:
         """
         await self._in_order(self._meet)
 
-    async def take(self) -> Lease | Wait:
-        question = _Question()
+    async def take(self, lane: Lane = Lane.INTERACTIVE) -> Lease | Wait:
+        question = _Question(lane)
         asking = self._begin(self._answer(question))
         try:
             return await asyncio.shield(asking)
@@ -170,9 +174,9 @@ class SharedLedger:
 
     async def _answer(self, question: _Question) -> Lease | Wait:
         async with self._turn:
-            answer = await self._reaching(self._take)
+            answer = await self._reaching(lambda: self._take(question.lane))
             if answer is None:
-                answer = self._take_alone()
+                answer = self._take_alone(question.lane)
             if not question.is_wanted:
                 # Before anybody else asks.
                 self._give_back(answer)
@@ -191,12 +195,12 @@ class SharedLedger:
                 self._lose(error)
         return None
 
-    async def _take(self) -> Lease | Wait:
+    async def _take(self, lane: Lane) -> Lease | Wait:
         if self._clock() < self._careful_until and len(self._replica.mine()) >= (
             self._share or math.inf
         ):
             return Wait(min(self._careful_until - self._clock(), self.retry_every))
-        ask = self._ask(self._requests)
+        ask = self._ask(self._requests, lane)
         asked_at = self._clock()
         wait = await self._apply(Take(ask))
         if wait is not None:
@@ -251,10 +255,10 @@ class SharedLedger:
         logger.warning(told, error, alone)
         self._begin(self._come_back())
 
-    def _take_alone(self) -> Lease | Wait:
+    def _take_alone(self, lane: Lane) -> Lease | Wait:
         tenant, alone = self._replica.tenant(), self._alone
         assert alone is not None
-        ask = self._ask(self._limit())
+        ask = self._ask(self._limit(), lane)
         wait = tenant.take(ask)
         if wait is None:
             return self._lease(ask, tenant.touched_at)
@@ -293,10 +297,19 @@ class SharedLedger:
 
     # -- what is known
 
-    def _ask(self, requests: int | None) -> Ask:
+    def _ask(self, requests: int | None, lane: Lane = Lane.INTERACTIVE) -> Ask:
         token = f"{self._client}:{next(self._numbers)}"
         held_for = TIME_TO_BEGIN + self.longest_attempt
-        return Ask(self._client, token, requests, self._period, held_for, self._ends_in())
+        return Ask(
+            self._client,
+            token,
+            requests,
+            self._period,
+            held_for,
+            self._ends_in(),
+            lane,
+            self.reserved,
+        )
 
     def _ends_in(self) -> float:
         periods = 2 * self._replica.longest_period()

@@ -23,6 +23,7 @@ import attrs
 
 from ..errors import ConfigurationError
 from ..ledger import Cause, Wait
+from .pace import Pace
 from .steps import Step, UnreachableError, through, uptime
 from .tenant import Member, Slot, Tenant
 
@@ -161,6 +162,7 @@ def loads(text: str) -> Tenant | None:
     try:
         members: dict[str, Any] = json.loads(text)
         members["closed_by"] = Cause(members["closed_by"])
+        members["pace"] = Pace(**members["pace"])
         members["slots"] = {name: Slot(**slot) for name, slot in members["slots"].items()}
         members["members"] = {name: Member(**one) for name, one in members["members"].items()}
         return Tenant(**members)
