@@ -162,7 +162,7 @@ async def test_every_key_ends_some_day_and_is_in_one_hash_slot(stage: Stage) -> 
     keys = sorted(await stage.other.keys("*"))
     assert keys == [b"lucca:{acme}:slots", b"lucca:{acme}:state"]
     for key in keys:
-        assert 3600_000 < await stage.other.pttl(key) <= 86_400_000
+        assert 3600_000 < await stage.other.pttl(key) <= 40 * 86_400_000
 
 
 @pytest.mark.real_time

@@ -35,14 +35,21 @@ class FragileStore(MemoryStore):
         super().__init__(clock)
         self.is_reachable = True
         self.never = False
+        self.delay = 0.001
+        self.asked = 0
+        self.is_closed = False
 
     async def apply(self, host: str, steps: Sequence[Step]) -> tuple[Tenant, Wait | None]:
-        await asyncio.sleep(0.001)
+        self.asked += 1
+        await asyncio.sleep(self.delay)
         if self.never:
             raise ConfigurationError("this is no ledger")
         if not self.is_reachable:
             raise UnreachableError("fragile: out of reach")
         return await super().apply(host, steps)
+
+    async def aclose(self) -> None:
+        self.is_closed = True
 
     def lose(self) -> None:
         self._tenants.clear()
@@ -410,6 +417,78 @@ async def test_a_settlement_that_is_not_heard_is_told_later(required: bool) -> N
     await other.aclose()
 
 
+async def test_alone_those_who_were_seen_last_are_remembered_however_long_ago() -> None:
+    store = fragile()
+    one, other = client(store), client(store)
+    await other.open()
+    await one.open()
+    await asyncio.sleep(86_400)
+    store.is_reachable = False
+    await one.take()
+    assert sharing(one) == (2, 5, True)
+    await one.aclose()
+    await other.aclose()
+
+
+async def test_who_comes_back_from_being_alone_tells_of_no_other_limit(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = fragile()
+    one, other = client(store), client(store)
+    await other.open()
+    await one.open()
+    store.is_reachable = False
+    await one.take()
+    store.is_reachable = True
+    await asyncio.sleep(20)
+    assert not sharing(one)[2]
+    assert "different limits" not in caplog.text
+    await one.aclose()
+    await other.aclose()
+
+
+# -- its end
+
+
+@pytest.mark.parametrize("loses", [True, False])
+async def test_nothing_is_left_of_a_ledger_that_is_closed_while_its_store_is_lost(
+    loses: bool,
+) -> None:
+    store = fragile()
+    ledger = client(store)
+    lease, another = await leased(ledger), await leased(ledger)
+    ledger.settle(lease, Sent.ANSWERED)
+    store.is_reachable = not loses
+    await ledger.aclose()
+    store.is_reachable = True
+    asked = store.asked
+    ledger.settle(another, Sent.ANSWERED)  # its request was still under way
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    await asyncio.sleep(100)
+    assert store.asked == asked
+
+
+async def test_a_close_that_is_cancelled_has_closed() -> None:
+    store = fragile()
+    ledger = client(store)
+    await ledger.open()
+    store.delay = 1000.0
+    ledger.settle(await leased_slowly(ledger, store), Sent.ANSWERED)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await ledger.aclose()
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert store.is_closed
+
+
+async def leased_slowly(ledger: SharedLedger, store: FragileStore) -> Lease:
+    delay, store.delay = store.delay, 0.001
+    lease = await leased(ledger)
+    store.delay = delay
+    return lease
+
+
 # -- lost
 
 
@@ -433,11 +512,26 @@ async def test_a_ledger_that_lost_its_data_is_waited_for(caplog: pytest.LogCaptu
     await other.aclose()
 
 
-async def test_what_was_forgotten_long_ago_is_no_loss(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("silent_for", [1.0, 300.0, 86_400.0])
+async def test_a_loss_is_noticed_however_long_a_client_was_silent(silent_for: float) -> None:
+    """What it has sent itself counts no more; what others have sent may."""
     store = fragile()
-    ledger = client(store)
+    ledger, other = client(store), client(store)
     await settled(ledger)
-    await asyncio.sleep(86_400)
+    await asyncio.sleep(silent_for)
+    await all_there_are(other)
     store.lose()
+    assert (await refused(ledger)).closed is Cause.DOUBT
+
+
+async def test_what_was_lost_more_than_a_period_ago_is_no_loss(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = fragile()
+    ledger, newcomer = client(store), client(store)
+    await settled(ledger)
+    store.lose()
+    await newcomer.open()
+    await asyncio.sleep(61)
     await leased(ledger)
     assert "lost" not in caplog.text

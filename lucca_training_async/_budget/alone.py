@@ -33,9 +33,10 @@ class Alone:
     period: float
 
     @classmethod
-    def when(cls, tenant: Tenant, client: str, requests: int | None, period: float) -> Self:
-        """From this moment on, in which the tenant was like that."""
-        clients = len(tenant.members.keys() | {client})
+    def when(
+        cls, tenant: Tenant, client: str, clients: int, requests: int | None, period: float
+    ) -> Self:
+        """From this moment on, in which the tenant was like that, and had so many clients."""
         until = tenant.touched_at + period
         if requests is None:
             return cls(clients, None, None, until, period)

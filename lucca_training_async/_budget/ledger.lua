@@ -2,7 +2,7 @@
 --
 -- KEYS: slots (a sorted set: token -> when it counts no more) and state (a hash: everything else).
 -- ARGV: the steps as JSON, a name for a tenant that is new, for how long it is waited if its data
--- may be lost (seconds, or longer if a member's period is), for how long the keys are kept at least
+-- may be lost and nobody has named a period (seconds), for how long the keys are kept at least
 -- (milliseconds), and the time, if it is not to be the server's.
 --
 -- Times are stored with six decimals, as Lua would write fourteen digits only, and go over the wire
@@ -122,11 +122,11 @@ end
 
 if is_other then
   -- Whoever tells first may only have a request to settle, which names no period.
-  local longest = tonumber(ARGV[3])
+  local longest = 0
   for _, member in pairs(members) do
     longest = math.max(longest, member.period)
   end
-  close(longest, 'doubt')
+  close(longest > 0 and longest or tonumber(ARGV[3]), 'doubt')
 end
 
 -- What clients do.

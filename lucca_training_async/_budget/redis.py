@@ -30,7 +30,8 @@ from .tenant import Member, Slot, Tenant
 
 _PATIENCE = 1.0
 """Seconds for one answer, or for a connection; what it gives must still be fresh."""
-_KEPT_FOR = 86_400_000
+_KEPT_FOR = 40 * 86_400_000
+"""Milliseconds; longer than a monthly job is silent, which would take it for a loss."""
 _OLDEST = 5
 _REFUSALS = (
     *("NOAUTH", "WRONGPASS", "NOPERM", "MOVED", "CROSSSLOT", "unknown command", "AUTH"),
@@ -77,6 +78,10 @@ class RedisStore:
             told = await self._run(host, steps)
         except (RedisError, OSError) as error:
             failure = self._failure(error)
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
+            if self._has_worked or isinstance(error, ConfigurationError):
+                raise
+            failure = self._wrong_url(error)  # some options are only met when they are used
         else:
             self._has_worked = True
             return _tenant(told, self.clock()), _wait(told["answer"])
@@ -92,16 +97,23 @@ class RedisStore:
         """The client; not yet a connection."""
         if self._client is not None:
             return
+        lua = importlib.resources.files(__name__.rpartition(".")[0]).joinpath("ledger.lua")
         try:
             client = self._connect()
-        except (TypeError, ValueError) as error:
-            # A URL's option may hold a password, and so may the text.
-            told = f"{self.name}: redis-py does not take this URL ({type(error).__name__})"
+            script = client.register_script(lua.read_text("utf-8"))
+        except Exception as error:  # redis-py has one of its own for each option
+            # The text may hold a password, as an option may.
+            failure = self._wrong_url(error)
         else:
-            lua = importlib.resources.files(__name__.rpartition(".")[0]).joinpath("ledger.lua")
-            self._client, self._script = client, client.register_script(lua.read_text("utf-8"))
+            self._client, self._script = client, script
             return
-        raise ConfigurationError(f"{told}: mend its options, which follow the question mark")
+        raise failure
+
+    def _wrong_url(self, error: Exception) -> ConfigurationError:
+        return ConfigurationError(
+            f"{self.name}: redis-py does not take this URL ({type(error).__name__}): mend its "
+            "options, which follow the question mark"
+        )
 
     async def _run(self, host: str, steps: Sequence[Step]) -> dict[str, Any]:
         from redis import exceptions

@@ -24,6 +24,7 @@ class Replica:
     Attributes:
         pending: What is still to be told.
         told_at: When the store was reached last.
+        clients: How many shared the budget then.
         is_in_doubt: Whether it may not have heard what it was told last.
     """
 
@@ -32,6 +33,7 @@ class Replica:
     ) -> None:
         self.pending: list[Step] = []
         self.told_at = -math.inf
+        self.clients = 1
         self.is_in_doubt = False
         self._store = store
         self._host = host
@@ -61,12 +63,11 @@ class Replica:
         self.pending.clear()
         self.is_in_doubt = True
 
-    async def tell(self, *last: Step, remembered_for: float) -> Wait | None:
+    async def tell(self, *last: Step) -> Wait | None:
         """Tell all that has happened, and this; what the store says to the last of it.
 
         Args:
             last: What else.
-            remembered_for: Seconds after which it would be no loss if the store knew nothing.
 
         Raises:
             UnreachableError: It can't be told whether it has heard.
@@ -78,10 +79,9 @@ class Replica:
         self.pending.clear()
         self.is_in_doubt = True
         tenant, answer = await self._store.apply(self._host, steps)
-        known_lately = before.born != "" and tenant.touched_at - self.told_at <= remembered_for
         closed_for = tenant.born_at + self._period + self._grain - tenant.touched_at
-        if known_lately and tenant.born != before.born and closed_for > 0:
-            # Who has sent what before can't be known.
+        if before.born not in ("", tenant.born) and closed_for > 0:
+            # Who has sent what before can't be known, however long we have been silent.
             known_again = restoring(self.tenant(), self._client)
             closing = Close(closed_for, Cause.DOUBT)
             tenant, _ = await self._store.apply(self._host, [known_again, closing])
@@ -91,6 +91,7 @@ class Replica:
             told = "the shared budget may have been lost (%s): nothing is sent for %.0f s"
             logger.warning(told, self._store.name, closed_for)
         self._tenant, self.told_at = tenant, tenant.touched_at
+        self.clients = len(tenant.members.keys() | {self._client})
         for step in self.pending:
             step.on(self.tenant())  # it has happened meanwhile
         return answer

@@ -160,9 +160,13 @@ class SharedLedger:
         if self._closed:
             return
         self._closed = True
-        if self._loop is asyncio.get_running_loop():
-            await self._say_goodbye()
-        await self._store.aclose()
+        try:
+            if self._loop is asyncio.get_running_loop():
+                await self._say_goodbye()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await self._store.aclose()
 
     # -- one after the other
 
@@ -231,13 +235,13 @@ class SharedLedger:
     def _note(self, step: Step) -> None:
         """Something has happened here: known at once, and told as soon as may be."""
         step.on(self._replica.tenant())
-        if self._alone is None:
+        if self._alone is None and not self._closed:
             self._replica.pending.append(step)
             if len(self._replica.pending) == 1:
                 self._begin(self._flush())
 
     async def _apply(self, *last: Step) -> Wait | None:
-        answer = await self._replica.tell(*last, remembered_for=self._ends_in())
+        answer = await self._replica.tell(*last)
         self._tell_other_limit()
         return answer
 
@@ -249,11 +253,14 @@ class SharedLedger:
                 f"the shared budget can't be reached, and nothing is sent without it: {error}"
             ) from None
         tenant = self._replica.tenant()
-        alone = self._alone = Alone.when(tenant, self._client, self._requests, self._period)
+        clients = self._replica.clients
+        alone = Alone.when(tenant, self._client, clients, self._requests, self._period)
+        self._alone = alone
         self._replica.forget_others()
         told = "the shared budget can't be reached (%s): going on alone, %s"
         logger.warning(told, error, alone)
-        self._begin(self._come_back())
+        if not self._closed:
+            self._begin(self._come_back())
 
     def _take_alone(self, lane: Lane) -> Lease | Wait:
         tenant, alone = self._replica.tenant(), self._alone
@@ -330,9 +337,13 @@ class SharedLedger:
         return int(self._replica.tenant().limit(self._requests))
 
     def _tell_other_limit(self) -> None:
-        if not self._limit_is_told and (limit := self._told_limit()) != self._requests:
+        if self._requests is None or self._limit_is_told:
+            return
+        if (limit := int(self._replica.tenant().limit(self._requests))) != self._requests:
             self._limit_is_told = True
             logger.warning(
-                "clients of one shared budget have different limits; the strictest counts: %s",
+                "clients that share a budget have different limits, of which the strictest counts: "
+                "%s requests per %g s. Give all of them the same rate_limit",
                 limit,
+                self._period,
             )
