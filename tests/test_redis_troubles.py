@@ -12,7 +12,15 @@ import pytest
 from lucca_training_async import ConfigurationError
 from lucca_training_async._budget import Cause
 from lucca_training_async._budget.redis import RedisStore
-from lucca_training_async._budget.steps import Close, Meet, Settle, Take, UnreachableError
+from lucca_training_async._budget.steps import (
+    Close,
+    Kept,
+    Meet,
+    Restore,
+    Settle,
+    Take,
+    UnreachableError,
+)
 
 from .redis_server import ASK, HAS_REDIS, PASSWORD, Stage, answering
 from .redis_server import stage as stage
@@ -77,9 +85,7 @@ async def test_a_script_that_fails_changes_nothing(stage: Stage) -> None:
 
 
 async def test_thousands_of_requests_may_be_under_way(stage: Stage) -> None:
-    asks = [attrs.evolve(ASK, token=f"one:{number}", requests=None) for number in range(5000)]
-    for first in range(0, 5000, 500):
-        await stage.apply(*map(Take, asks[first : first + 500]))
+    await stage.apply(Restore("one", {f"one:{each}": Kept(135.0, 0, 15.0) for each in range(5000)}))
     tenant, _ = await stage.apply()
     assert len(tenant.slots) == 5000
     assert all(slot.held_until is not None for slot in tenant.slots.values())

@@ -28,7 +28,7 @@ from .pace import Pace
 from .steps import Close, Leave, Meet, Restore, Settle, Step, Take, UnreachableError, uptime
 from .tenant import Member, Slot, Tenant
 
-_PATIENCE = 1.0
+_PATIENCE = 2.0
 """Seconds for one answer, or for a connection; what it gives must still be fresh."""
 _KEPT_FOR = 40 * 86_400_000
 """Milliseconds; longer than a monthly job is silent, which would take it for a loss."""

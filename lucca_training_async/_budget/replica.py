@@ -18,6 +18,7 @@ class Replica:
         store: Where the budget is kept.
         host: The tenant.
         client: The client.
+        requests: Its limit; None for none.
         period: In seconds.
         grain: How far, in seconds, the clock may be behind.
 
@@ -29,7 +30,13 @@ class Replica:
     """
 
     def __init__(
-        self, store: Store, host: str, client: str, *, period: float, grain: float
+        self,
+        store: Store,
+        host: str,
+        client: str,
+        requests: int | None,
+        period: float,
+        grain: float,
     ) -> None:
         self.pending: list[Step] = []
         self.told_at = -math.inf
@@ -38,6 +45,8 @@ class Replica:
         self._store = store
         self._host = host
         self._client = client
+        self._requests = requests
+        self._limit_is_told = False
         self._period = period
         self._grain = grain
         now = store.clock()
@@ -94,7 +103,20 @@ class Replica:
         self.clients = len(tenant.members.keys() | {self._client})
         for step in self.pending:
             step.on(self.tenant())  # it has happened meanwhile
+        self._tell_other_limit()
         return answer
+
+    def _tell_other_limit(self) -> None:
+        if self._requests is None or self._limit_is_told:
+            return
+        if (limit := self._tenant.limit(self._requests)) != self._requests:
+            self._limit_is_told = True
+            logger.warning(
+                "clients that share a budget have different limits, of which the strictest counts: "
+                "%s requests per %g s. Give all of them the same rate_limit",
+                int(limit),
+                self._period,
+            )
 
 
 def _doubted_for(tenant: Tenant) -> float:

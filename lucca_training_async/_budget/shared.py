@@ -36,6 +36,7 @@ from .steps import Close, Leave, Meet, Settle, Step, Store, Take, UnreachableErr
 from .tenant import Ask, poll_every
 
 T = TypeVar("T")
+_LOOK_EVERY = 60.0
 
 
 @attrs.define(eq=False)
@@ -93,12 +94,12 @@ class SharedLedger:
         self._loop = asyncio.get_running_loop()
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._replica = Replica(store, host, self._client, period=period, grain=grain)
+        self._replica = Replica(store, host, self._client, requests, period, grain)
         self._alone: Alone | None = None
         self._careful_until = -math.inf
         self._share: int | None = None
-        self._limit_is_told = False
         self._closed = False
+        self._next_look: asyncio.TimerHandle | None = None
 
     @property
     def retry_every(self) -> float:
@@ -113,6 +114,8 @@ class SharedLedger:
             SharedBudgetError: It can't now, and is required.
         """
         await self._in_order(self._meet)
+        if self._next_look is None:
+            self._look_later()
 
     async def take(self, lane: Lane = Lane.INTERACTIVE) -> Lease | Wait:
         question = _Question(lane)
@@ -128,7 +131,7 @@ class SharedLedger:
     def settle(self, lease: Lease, sent: Sent) -> None:
         assert isinstance(lease, SharedLease)
         is_answered = sent is Sent.ANSWERED
-        seconds = self._counted_for(sent)
+        seconds = 0.0 if self._requests is None else self._counted_for(sent)
         self._note(Settle(self._client, lease.token, lease.round, seconds, is_answered))
 
     def close_for(self, seconds: float, lease: Lease, cause: Cause) -> None:
@@ -160,6 +163,8 @@ class SharedLedger:
         if self._closed:
             return
         self._closed = True
+        if self._next_look is not None:
+            self._next_look.cancel()
         try:
             if self._loop is asyncio.get_running_loop():
                 await self._say_goodbye()
@@ -206,21 +211,30 @@ class SharedLedger:
             return Wait(min(self._careful_until - self._clock(), self.retry_every))
         ask = self._ask(self._requests, lane)
         asked_at = self._clock()
-        wait = await self._apply(Take(ask))
+        wait = await self._replica.tell(Take(ask))
         if wait is not None:
             return wait
         return self._lease(ask, asked_at)
 
     async def _meet(self) -> None:
-        await self._apply(Meet(self._ask(self._requests)))
+        await self._replica.tell(Meet(self._ask(self._requests)))
 
-    async def _flush(self) -> None:
+    def _look_later(self) -> None:
+        """Be seen once in a while, and see how many share, even where nothing is wanted."""
+        self._next_look = self._loop.call_later(min(self._period, _LOOK_EVERY), self._look)
+
+    def _look(self) -> None:
+        self._look_later()
+        if self._alone is None:
+            self._begin(self._unless_it_fails(self._meet))
+
+    async def _unless_it_fails(self, do: Callable[[], Coroutine[Any, Any, None]]) -> None:
         with suppress(SharedBudgetError, ConfigurationError):  # the next question will tell
-            await self._in_order(self._tell)
+            await self._in_order(do)
 
     async def _tell(self) -> None:
         if self._replica.pending:
-            await self._apply()
+            await self._replica.tell()
 
     def _lease(self, ask: Ask, asked_at: float) -> SharedLease:
         begin_by = asked_at + TIME_TO_BEGIN
@@ -238,12 +252,7 @@ class SharedLedger:
         if self._alone is None and not self._closed:
             self._replica.pending.append(step)
             if len(self._replica.pending) == 1:
-                self._begin(self._flush())
-
-    async def _apply(self, *last: Step) -> Wait | None:
-        answer = await self._replica.tell(*last)
-        self._tell_other_limit()
-        return answer
+                self._begin(self._unless_it_fails(self._tell))
 
     # -- alone
 
@@ -300,30 +309,21 @@ class SharedLedger:
         async with self._turn:
             # If it isn't heard, what is held ends by itself.
             with suppress(UnreachableError, ConfigurationError):
-                await self._apply(Leave(self._client))
+                await self._replica.tell(Leave(self._client))
 
     # -- what is known
 
     def _ask(self, requests: int | None, lane: Lane = Lane.INTERACTIVE) -> Ask:
         token = f"{self._client}:{next(self._numbers)}"
         held_for = TIME_TO_BEGIN + self.longest_attempt
+        # It may be cut off at its end.
+        ends_in = held_for + self._counted_for(Sent.CUT_OFF)
         return Ask(
-            self._client,
-            token,
-            requests,
-            self._period,
-            held_for,
-            self._ends_in(),
-            lane,
-            self.reserved,
+            self._client, token, requests, self._period, held_for, ends_in, lane, self.reserved
         )
 
-    def _ends_in(self) -> float:
-        periods = 2 * self._replica.longest_period()
-        return TIME_TO_BEGIN + self.longest_attempt + periods + self._grain
-
     def _counted_for(self, sent: Sent) -> float:
-        if self._requests is None or sent is Sent.NEVER:
+        if sent is Sent.NEVER:
             return 0.0
         periods = 1 if sent is Sent.ANSWERED else 2
         return periods * self._replica.longest_period() + self._grain
@@ -335,15 +335,3 @@ class SharedLedger:
         if self._requests is None or self._alone is not None:
             return self._limit()
         return int(self._replica.tenant().limit(self._requests))
-
-    def _tell_other_limit(self) -> None:
-        if self._requests is None or self._limit_is_told:
-            return
-        if (limit := int(self._replica.tenant().limit(self._requests))) != self._requests:
-            self._limit_is_told = True
-            logger.warning(
-                "clients that share a budget have different limits, of which the strictest counts: "
-                "%s requests per %g s. Give all of them the same rate_limit",
-                limit,
-                self._period,
-            )
