@@ -79,10 +79,12 @@ class Wait:
         seconds: Ask again so much later; infinity if one of the leases that whoever asks
             holds must be settled first.
         closed: Why the ledger is closed, perhaps by another process, or None if it is not.
+        probing: Whether one request is under way to see whether more may be.
     """
 
     seconds: float
     closed: Cause | None = None
+    probing: bool = attrs.field(default=False, eq=False)
 
 
 @attrs.frozen

@@ -30,6 +30,7 @@ from lucca_training_async._budget.steps import (
 )
 from lucca_training_async._budget.tenant import Ask, Tenant
 
+from .gates import RedisStoreOfSimulatedTime
 from .redis_server import ASK, HAS_REDIS, PASSWORD, Stage, answering, redis_server, redis_url
 from .redis_server import stage as stage
 from .virtual_time import run
@@ -128,7 +129,7 @@ def test_a_server_does_what_memory_does(events: list[tuple[float, list[Step]]]) 
         def clock() -> float:
             return moment[0]
 
-        memory, server = MemoryStore(clock), RedisStore(redis_url(), clock, clock)
+        memory, server = MemoryStore(clock), RedisStoreOfSimulatedTime(redis_url(), clock, clock)
         try:
             for later, told in events:
                 moment[0] += later

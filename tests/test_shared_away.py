@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import math
 
 import pytest
 
 from lucca_training_async import ConfigurationError, RateLimit, SharedBudgetError
-from lucca_training_async._budget import Cause, Lease, Sent
+from lucca_training_async._budget import Cause, Lease, Sent, Wait
 from lucca_training_async._budget.replica import Replica
 from lucca_training_async._budget.shared import SharedLedger
 from lucca_training_async._budget.steps import Meet
@@ -204,6 +206,34 @@ async def leased_slowly(ledger: SharedLedger, store: FragileStore) -> Lease:
     lease = await leased(ledger)
     store.delay = delay
     return lease
+
+
+async def test_who_asks_while_a_close_is_cancelled_is_told_to_wait_and_not_cancelled() -> None:
+    """The gate has ended all that waits, and will say so."""
+    store = fragile()
+    ledger = client(store)
+    await ledger.open()
+    store.delay = 1000.0
+    asking = asyncio.create_task(ledger.take())
+    await asyncio.sleep(1)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await ledger.aclose()
+    assert await asking == Wait(math.inf)
+
+
+async def test_what_is_required_and_fails_after_its_call_was_cancelled_troubles_nobody() -> None:
+    store = fragile()
+    ledger = client(store, required=True)
+    store.is_reachable = False
+    told: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    asking = asyncio.create_task(ledger.take())
+    await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.sleep(1)
+    gc.collect()
+    assert not told
 
 
 # -- lost

@@ -2,6 +2,7 @@
 
 from ..ledger import Cause, Lane, Lease, Ledger, Sent, Standing, Wait
 from .admission import Admission
+from .cancelling import is_being_cancelled
 from .closures import Closure, GateClosedError, logger
 from .gate import A_MOMENT, Gate
 from .memory import MemoryLedger
@@ -30,6 +31,7 @@ __all__ = [
     "SharedLedger",
     "Standing",
     "Wait",
+    "is_being_cancelled",
     "logger",
     "open_ledger",
 ]

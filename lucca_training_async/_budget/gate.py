@@ -300,6 +300,8 @@ class Gate:
             self._ask_for_bulk_again_at = self.now() + seconds  # there may be one for a person
         else:
             self._ask_again_at = self.now() + seconds
+        if not answer.closed:
+            self.closures.heard(self.now(), self.now() + seconds if answer.probing else -math.inf)
         # At the least: the answer may have been long on its way.
         opens_at = asked_at + answer.seconds
         if answer.closed and opens_at > self.closures.until + A_MOMENT:

@@ -252,7 +252,7 @@ local function wait_of(ask, member)
   end
   local slow = starts_slowly_for(ask.client)
   if slow then
-    return math.max(slow, poll)
+    return math.max(slow, poll), nil, tenant.allowed == 1
   end
   local free_in = math.max(next_free_in(ask, poll), due_in(ask))
   if free_in > 0 then
@@ -279,7 +279,7 @@ function act.take(ask)
   if in_use == 0 then
     pace.is_fresh = true
   end
-  local wait, closed = wait_of(ask, member)
+  local wait, closed, is_probing = wait_of(ask, member)
   if not wait then
     if limit_of(ask) - ask.reserved - in_use - 1 <= 0 then
       pace.is_fresh = false
@@ -297,7 +297,7 @@ function act.take(ask)
   end
   member.back_at = wait < INFINITE and now + wait or now
   member.waits_since = member.waits_since or now
-  return {wait < INFINITE and wait or -1, closed or false}
+  return {wait < INFINITE and wait or -1, closed or false, is_probing or false}
 end
 
 function act.meet(ask)

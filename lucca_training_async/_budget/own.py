@@ -52,7 +52,7 @@ class OwnLedger:
         if self._opens_at > now:
             return Wait(self._opens_at - now, closed=self._closed_by)
         if self._held_this_round >= self._allowed_this_round:
-            return Wait(math.inf)
+            return Wait(math.inf, probing=self._allowed_this_round == 1)
         if self._is_limited and (seconds := self._wait_for_slot(lane, now)) > 0:
             return Wait(seconds)
         self._held += 1

@@ -272,5 +272,6 @@ def _tenant(told: dict[str, Any], now: float) -> Tenant:
 def _wait(answer: Any) -> Wait | None:
     if answer is False:
         return None
-    seconds, closed = answer
-    return Wait(math.inf if seconds < 0 else seconds, None if closed is False else Cause(closed))
+    seconds, closed, is_probing = answer
+    cause = None if closed is False else Cause(closed)
+    return Wait(math.inf if seconds < 0 else seconds, cause, is_probing)

@@ -28,6 +28,7 @@ import attrs
 from ..errors import ConfigurationError, SharedBudgetError
 from ..ledger import Cause, Lane, Lease, Sent, Sharing, Standing, Wait
 from .alone import Alone
+from .cancelling import is_being_cancelled
 from .closures import logger
 from .lease import TIME_TO_BEGIN, SharedLease
 from .own import CLOCK_GRAIN
@@ -124,6 +125,8 @@ class SharedLedger:
             return await asyncio.shield(asking)
         except asyncio.CancelledError:
             question.is_wanted = False
+            if asking.cancelled() and not is_being_cancelled():
+                return Wait(math.inf)  # this ledger has been closed, which the gate will tell
             if asking.done() and not asking.cancelled() and asking.exception() is None:
                 self._give_back(asking.result())
             raise
@@ -178,8 +181,13 @@ class SharedLedger:
     def _begin(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = self._loop.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._end)
         return task
+
+    def _end(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen, even if whoever has asked was cancelled
 
     async def _answer(self, question: _Question) -> Lease | Wait:
         async with self._turn:

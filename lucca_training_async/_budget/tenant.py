@@ -278,7 +278,7 @@ class Tenant:
         if self.opens_at > now:
             return Wait(self.opens_at - now, closed=self.closed_by)
         if (seconds := self.starts_slowly_for(ask.client)) is not None:
-            return Wait(max(seconds, poll))
+            return Wait(max(seconds, poll), probing=self.allowed == 1)
         reserved = ask.reserved if ask.is_bulk else 0
         free_in = self.next_free_in(ask.client, ask.requests, poll=poll, reserved=reserved)
         if (seconds := max(free_in, self.pace.due_in(ask.lane, now, ask.period))) > 0:
