@@ -61,6 +61,15 @@ class Replica:
         self.pending.clear()
         self.is_in_doubt = True
 
+    async def reach(self, step: Step) -> None:
+        """Find out whether the store can be told anything; what it knows is not looked at.
+
+        Raises:
+            UnreachableError: It can't.
+            ConfigurationError: It never will.
+        """
+        await self._store.apply(self._host, [step])
+
     async def tell(self, *last: Step, remembered_for: float) -> Wait | None:
         """Tell all that has happened, and this; what the store says to the last of it.
 

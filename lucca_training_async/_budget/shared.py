@@ -286,16 +286,16 @@ class SharedLedger:
         return Wait(min(wait.seconds, self.retry_every))
 
     async def _come_back(self) -> None:
-        while self._alone is not None:
+        while (alone := self._alone) is not None:
             await asyncio.sleep(self.retry_every)
-            async with self._turn:
-                try:
+            with suppress(UnreachableError, ConfigurationError):
+                # It may take its time, for which nobody is to wait.
+                await self._replica.reach(Meet(self._ask(self._requests)))
+                async with self._turn:
                     await self._meet()
-                except (UnreachableError, ConfigurationError):
-                    continue
-                self._share, self._alone = self._alone.share, None
-                self._careful_until = self._clock() + 2 * self.retry_every
-                logger.info("the shared budget is reached again (%s)", self._store.name)
+                    self._share, self._alone = alone.share, None
+                    self._careful_until = self._clock() + 2 * self.retry_every
+                    logger.info("the shared budget is reached again (%s)", self._store.name)
 
     # -- its end
 
