@@ -33,10 +33,11 @@ class FragileStore(MemoryStore):
     def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__(clock)
         self.is_reachable = True
+        self.takes = 0.001
         self.never = False
 
     async def apply(self, host: str, steps: Sequence[Step]) -> tuple[Tenant, Wait | None]:
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(self.takes)
         if self.never:
             raise ConfigurationError("this is no ledger")
         if not self.is_reachable:
@@ -305,6 +306,7 @@ async def test_out_of_reach_each_keeps_to_its_part_and_comes_back_by_itself(
     third = client(store)
     await refused(third)
     assert third.standing().in_use == 10
+    assert "different limits" not in caplog.text
     for ledger in (one, other, third):
         await ledger.aclose()
 
@@ -334,6 +336,25 @@ async def test_one_that_never_reached_it_has_the_whole_budget() -> None:
     ledger = client(store)
     await ledger.open()
     assert len(await all_there_are(ledger)) == 10
+    await ledger.aclose()
+
+
+async def test_nobody_waits_while_one_that_is_alone_tries_to_come_back() -> None:
+    """It may take seconds to find out that a store is still out of reach."""
+    store = fragile()
+    ledger = client(store)
+    await ledger.open()
+    store.is_reachable, store.takes = False, 2.0
+    await leased(ledger)
+    start = now()
+    for _ in range(9):
+        await leased(ledger)
+        await asyncio.sleep(1)
+    assert now() - start == pytest.approx(9)
+    store.is_reachable, store.takes = True, 0.001
+    await asyncio.sleep(20)
+    assert sharing(ledger) == (1, 10, False)
+    assert ledger.standing().in_use == 10
     await ledger.aclose()
 
 

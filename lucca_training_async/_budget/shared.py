@@ -341,9 +341,8 @@ class SharedLedger:
         return int(self._replica.tenant().limit(self._requests))
 
     def _tell_other_limit(self) -> None:
-        if not self._limit_is_told and (limit := self._told_limit()) != self._requests:
+        limit = self._told_limit()
+        if not (self._limit_is_told or self._alone) and limit != self._requests:
             self._limit_is_told = True
-            logger.warning(
-                "clients of one shared budget have different limits; the strictest counts: %s",
-                limit,
-            )
+            told = "clients of one shared budget have different limits; the strictest counts: %s"
+            logger.warning(told, limit)
