@@ -330,6 +330,26 @@ async def test_out_of_reach_what_was_used_before_still_counts() -> None:
     await other.aclose()
 
 
+async def test_out_of_reach_what_is_under_way_counts_from_when_it_may_arrive() -> None:
+    store = fragile()
+    one, other = client(store), client(store)
+    await other.open()
+    await asyncio.sleep(20)
+    leases = await all_there_are(one)
+    await refused(other)
+    store.is_reachable = False
+    await refused(other)
+    await asyncio.sleep(LONGEST)
+    for lease in leases:
+        one.settle(lease, Sent.ANSWERED)
+    await asyncio.sleep(59)
+    assert await all_there_are(one) + await all_there_are(other) == []
+    await asyncio.sleep(3)
+    assert len(await all_there_are(one)) == len(await all_there_are(other)) == 5
+    await one.aclose()
+    await other.aclose()
+
+
 async def test_one_that_never_reached_it_has_the_whole_budget() -> None:
     store = fragile()
     store.is_reachable = False

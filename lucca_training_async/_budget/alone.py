@@ -36,7 +36,10 @@ class Alone:
     def when(cls, tenant: Tenant, client: str, requests: int | None, period: float) -> Self:
         """From this moment on, in which the tenant was like that."""
         clients = len(tenant.members.keys() | {client})
-        until = tenant.touched_at + period
+        # What is under way counts from when it arrives, which may be at its very end.
+        others = [slot for slot in tenant.slots.values() if slot.client != client]
+        held = [slot.held_until for slot in others if slot.held_until is not None]
+        until = max([tenant.touched_at, *held]) + period
         if requests is None:
             return cls(clients, None, None, until, period)
         limit = int(tenant.limit(requests))
