@@ -457,6 +457,29 @@ async def test_a_ledger_that_lost_its_data_is_waited_for(caplog: pytest.LogCaptu
     await other.aclose()
 
 
+@pytest.mark.parametrize("was_alone", [False, True])
+async def test_a_ledger_that_lost_its_data_is_told_who_shares_it(was_alone: bool) -> None:
+    """Out of reach once more before the others have come, one keeps to no more than its part."""
+    store = fragile()
+    ledgers = [client(store) for _ in range(3)]
+    for ledger in [*ledgers, *ledgers]:
+        await ledger.open()
+    one = ledgers[0]
+    if was_alone:
+        store.is_reachable = False
+        await settled(one)
+        store.is_reachable = True
+    store.lose()
+    await asyncio.sleep(20)
+    if not was_alone:
+        await refused(one)
+    assert sharing(one) == (3, 10, False)
+    store.is_reachable = False
+    await one.take()
+    assert sharing(one) == (3, 3, True)
+    await one.aclose()
+
+
 async def test_what_was_forgotten_long_ago_is_no_loss(caplog: pytest.LogCaptureFixture) -> None:
     store = fragile()
     ledger = client(store)

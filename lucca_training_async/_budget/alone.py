@@ -6,8 +6,8 @@ from typing import Self
 
 import attrs
 
-from .steps import Close, Kept, Restore, Step
-from .tenant import Tenant, slots_of
+from .steps import Close, Kept, Meet, Restore, Step
+from .tenant import Ask, Member, Tenant, slots_of
 
 
 @attrs.frozen
@@ -73,6 +73,13 @@ def restoring(tenant: Tenant, client: str) -> Restore:
             for token, slot in slots_of(tenant, client).items()
         },
     )
+
+
+def meeting(members: dict[str, Member]) -> list[Step]:
+    """Clients that were seen lately, each of which has still its part."""
+    return [
+        Meet(Ask(name, "", one.requests, one.period, 0.0, 0.0)) for name, one in members.items()
+    ]
 
 
 def what_was_kept(tenant: Tenant, client: str) -> list[Step]:

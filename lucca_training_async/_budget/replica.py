@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from ..ledger import Cause, Wait
-from .alone import restoring, what_was_kept
+from .alone import meeting, restoring, what_was_kept
 from .closures import logger
 from .steps import Close, Step, Store
-from .tenant import Slot, Tenant, slots_of
+from .tenant import Member, Slot, Tenant, slots_of
 
 
 class Replica:
@@ -40,6 +40,7 @@ class Replica:
         self._grain = grain
         now = store.clock()
         self._tenant = Tenant("", now, now)
+        self._others: dict[str, Member] = {}
 
     def tenant(self) -> Tenant:
         """As it is now."""
@@ -57,6 +58,7 @@ class Replica:
     def forget_others(self) -> None:
         """Be on its own."""
         self._tenant.slots = self.mine()
+        self._others = {**self._tenant.members}
         self._tenant.members.clear()
         self.pending.clear()
         self.is_in_doubt = True
@@ -93,11 +95,15 @@ class Replica:
             # Who has sent what before can't be known.
             told = "the shared budget has been lost (%s): nothing is sent for %.0f s"
             logger.warning(told, self._store.name, closed_for)
-            known_again = restoring(self.tenant(), self._client)
-            closing = Close(closed_for, Cause.DOUBT)
-            tenant, _ = await self._store.apply(self._host, [known_again, closing])
+            others = {**self._others, **before.members}
+            others.pop(self._client, None)  # alone, it had a limit of its own
+            known = meeting(others)
+            known.append(restoring(self.tenant(), self._client))
+            known.append(Close(closed_for, Cause.DOUBT))
+            tenant, _ = await self._store.apply(self._host, known)
             answer = Wait(closed_for, closed=Cause.DOUBT)
         self.is_in_doubt = False
+        self._others.clear()
         self._tenant, self.told_at = tenant, tenant.touched_at
         for step in self.pending:
             step.on(self.tenant())  # it has happened meanwhile
