@@ -11,14 +11,15 @@ import pytest
 
 from lucca_training_async import ConfigurationError, RateLimit, SharedBudgetError
 from lucca_training_async._budget import Cause, Lease, Sent, Wait
+from lucca_training_async._budget.lease import TIME_TO_BEGIN
 from lucca_training_async._budget.replica import Replica
 from lucca_training_async._budget.shared import SharedLedger
 from lucca_training_async._budget.steps import Meet
 from lucca_training_async._budget.tenant import Ask
 
-from .fragile import FragileStore, client, fragile, settled, sharing
+from .fragile import LONGEST, FragileStore, client, fragile, settled, sharing
 from .fragile import everybody_leaves as everybody_leaves
-from .gates import all_there_are, leased, refused
+from .gates import all_there_are, leased, now, refused
 
 # -- out of reach
 
@@ -236,6 +237,42 @@ async def test_what_is_required_and_fails_after_its_call_was_cancelled_troubles_
     assert not told
 
 
+async def test_out_of_reach_what_is_under_way_counts_from_when_it_may_arrive() -> None:
+    store = fragile()
+    one, other = client(store), client(store)
+    await other.open()
+    await asyncio.sleep(20)
+    leases = await all_there_are(one)
+    await refused(other)
+    store.is_reachable = False
+    await refused(other)
+    await asyncio.sleep(LONGEST)
+    for lease in leases:
+        one.settle(lease, Sent.ANSWERED)
+    await asyncio.sleep(59)
+    assert await all_there_are(one) + await all_there_are(other) == []
+    await asyncio.sleep(TIME_TO_BEGIN + 2)
+    assert len(await all_there_are(one)) == len(await all_there_are(other)) == 5
+
+
+async def test_nobody_waits_while_one_that_is_alone_tries_to_come_back() -> None:
+    """It may take seconds to find out that a store is still out of reach."""
+    store = fragile()
+    ledger = client(store)
+    await ledger.open()
+    store.is_reachable, store.delay = False, 2.0
+    await leased(ledger)
+    start = now()
+    for _ in range(9):
+        await leased(ledger)
+        await asyncio.sleep(1)
+    assert now() - start == pytest.approx(9)
+    store.is_reachable, store.delay = True, 0.001
+    await asyncio.sleep(20)
+    assert sharing(ledger) == (1, 10, False)
+    assert ledger.standing().in_use == 10
+
+
 # -- lost
 
 
@@ -281,3 +318,25 @@ async def test_what_was_lost_more_than_a_period_ago_is_no_loss() -> None:
     await asyncio.sleep(61)
     await replica.tell(meet)
     assert replica.tenant().opens_at < store.clock()
+
+
+@pytest.mark.parametrize("was_alone", [False, True])
+async def test_a_ledger_that_lost_its_data_is_told_who_shares_it(was_alone: bool) -> None:
+    """Out of reach once more before the others have come, one keeps to no more than its part."""
+    store = fragile()
+    ledgers = [client(store) for _ in range(3)]
+    for ledger in [*ledgers, *ledgers]:
+        await ledger.open()
+    one = ledgers[0]
+    if was_alone:
+        store.is_reachable = False
+        await settled(one)
+        store.is_reachable = True
+    store.lose()
+    await asyncio.sleep(20)
+    if not was_alone:
+        await refused(one)
+    assert sharing(one) == (3, 10, False)
+    store.is_reachable = False
+    await one.take()
+    assert sharing(one) == (3, 3, True)

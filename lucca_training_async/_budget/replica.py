@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from ..ledger import Cause, Wait
-from .alone import restoring, what_was_kept
+from .alone import meeting, restoring, what_was_kept
 from .closures import logger
 from .steps import Close, Step, Store
-from .tenant import Slot, Tenant, slots_of
+from .tenant import Member, Slot, Tenant, slots_of
 
 
 class Replica:
@@ -25,7 +25,6 @@ class Replica:
     Attributes:
         pending: What is still to be told.
         told_at: When the store was reached last.
-        clients: How many shared the budget then.
         is_in_doubt: Whether it may not have heard what it was told last.
     """
 
@@ -40,7 +39,6 @@ class Replica:
     ) -> None:
         self.pending: list[Step] = []
         self.told_at = -math.inf
-        self.clients = 1
         self.is_in_doubt = False
         self._store = store
         self._host = host
@@ -51,6 +49,12 @@ class Replica:
         self._grain = grain
         now = store.clock()
         self._tenant = Tenant("", now, now)
+        self._others: dict[str, Member] = {}
+
+    @property
+    def clients(self) -> int:
+        """How many shared the budget when the store was reached last."""
+        return 1 + len(self._others)
 
     def tenant(self) -> Tenant:
         """As it is now."""
@@ -72,6 +76,15 @@ class Replica:
         self.pending.clear()
         self.is_in_doubt = True
 
+    async def reach(self, step: Step) -> None:
+        """Find out whether the store can be told anything; what it knows is not looked at.
+
+        Raises:
+            UnreachableError: It can't.
+            ConfigurationError: It never will.
+        """
+        await self._store.apply(self._host, [step])
+
     async def tell(self, *last: Step) -> Wait | None:
         """Tell all that has happened, and this; what the store says to the last of it.
 
@@ -91,16 +104,18 @@ class Replica:
         closed_for = tenant.born_at + self._period + self._grain - tenant.touched_at
         if before.born not in ("", tenant.born) and closed_for > 0:
             # Who has sent what before can't be known, however long we have been silent.
-            known_again = restoring(self.tenant(), self._client)
-            closing = Close(closed_for, Cause.DOUBT)
-            tenant, _ = await self._store.apply(self._host, [known_again, closing])
+            known = meeting(self._others)
+            known.append(restoring(self.tenant(), self._client))
+            known.append(Close(closed_for, Cause.DOUBT))
+            tenant, _ = await self._store.apply(self._host, known)
             answer = Wait(closed_for, closed=Cause.DOUBT)
         self.is_in_doubt = False
         if (closed_for := _doubted_for(tenant)) and not _doubted_for(before):
             told = "the shared budget may have been lost (%s): nothing is sent for %.0f s"
             logger.warning(told, self._store.name, closed_for)
         self._tenant, self.told_at = tenant, tenant.touched_at
-        self.clients = len(tenant.members.keys() | {self._client})
+        self._others = {**tenant.members}
+        self._others.pop(self._client, None)
         for step in self.pending:
             step.on(self.tenant())  # it has happened meanwhile
         self._tell_other_limit()

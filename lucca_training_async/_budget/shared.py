@@ -38,6 +38,8 @@ from .tenant import Ask, poll_every
 
 T = TypeVar("T")
 _LOOK_EVERY = 60.0
+_LONGEST_TRY = 2.0
+"""Seconds that it takes to find out whether a store can be reached; see the stores' patience."""
 
 
 @attrs.define(eq=False)
@@ -291,16 +293,16 @@ class SharedLedger:
         return Wait(min(wait.seconds, self.retry_every))
 
     async def _come_back(self) -> None:
-        while self._alone is not None:
+        while (alone := self._alone) is not None:
             await asyncio.sleep(self.retry_every)
-            async with self._turn:
-                try:
+            with suppress(UnreachableError, ConfigurationError):
+                # It may take its time, for which nobody is to wait.
+                await self._replica.reach(Meet(self._ask(self._requests)))
+                async with self._turn:
                     await self._meet()
-                except (UnreachableError, ConfigurationError):
-                    continue
-                self._share, self._alone = self._alone.share, None
-                self._careful_until = self._clock() + 2 * self.retry_every
-                logger.info("the shared budget is reached again (%s)", self._store.name)
+                    self._share, self._alone = alone.share, None
+                    self._careful_until = self._clock() + 2 * (self.retry_every + _LONGEST_TRY)
+                    logger.info("the shared budget is reached again (%s)", self._store.name)
 
     # -- its end
 
