@@ -1,6 +1,6 @@
 """Async client of Lucca's Training API: one id or ten thousand, each with its own outcome."""
 
-from ._budget import Budget, MemoryLedger
+from ._budget import Budget, MemoryLedger, Priority
 from ._bulk import (
     BulkResult,
     BulkStats,
@@ -105,6 +105,7 @@ __all__ = [
     "PermissionDeniedError",
     "Plan",
     "Prioritization",
+    "Priority",
     "ProblemDetails",
     "Progress",
     "RateLimit",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import NoReturn, Self, Unpack
 
-from ._budget import Budget
+from ._budget import Budget, Priority
 from ._http.call import Caller
 from ._http.link import Link
 from .errors import ConfigurationError, SharedBudgetError, UsageError
@@ -120,7 +120,9 @@ class LuccaTrainingClient:
         view._hang(settings, self._link)
         return view
 
-    async def raw_get(self, path: str, params: Params | None = None) -> RawResponse:
+    async def raw_get(
+        self, path: str, params: Params | None = None, *, priority: Priority = "interactive"
+    ) -> RawResponse:
         """Any other endpoint of this tenant, inside the same budget.
 
         The budget is one for all of a tenant's APIs, so what you ask for elsewhere is best asked
@@ -129,14 +131,15 @@ class LuccaTrainingClient:
         Args:
             path: An absolute path on this host, such as ``"/api/v3/users"``.
             params: The query: a str, int, bool, Decimal or date by name; None is left out.
+            priority: Whether a person waits for it, and it goes first, or it is ``"bulk"``.
 
         Raises:
-            ValueError: ``path`` leaves the host, or is no path.
+            ValueError: ``path`` leaves the host, or is no path; or ``priority`` is none.
             TypeError: An argument is of the wrong type.
             DecodeError: The answer has a body that is no JSON.
             LuccaError: As for a single get.
         """
-        return await raw_get(self._caller, path, params)
+        return await raw_get(self._caller, path, params, priority)
 
     @property
     def settings(self) -> Settings:

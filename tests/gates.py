@@ -157,7 +157,9 @@ def shared_by(store: Store, limit: RateLimit | None, **options: Any) -> SharedLe
     # Longer than any test: what a lease does when it ends has tests of its own.
     longest = options.pop("longest_attempt", A_WEEK)
     host = options.pop("host", "acme")
-    return SharedLedger(store, host, requests, period, longest, grain=0.0, **options)
+    made = SharedLedger(store, host, requests, period, longest, grain=0.0, **options)
+    made.reserved = 0 if limit is None else limit.reserved
+    return made
 
 
 def in_shared_memory(limit: RateLimit | None) -> Ledger:

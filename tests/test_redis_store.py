@@ -100,7 +100,8 @@ def rounded(tenant: Tenant) -> Any:
     members["opens_at"] = max(members["opens_at"], tenant.touched_at)
     pace = members["pace"]
     pace["due_at"] = max(pace["due_at"], tenant.touched_at)
-    pace["people_at"] = max(pace["people_at"], tenant.touched_at - 200)
+    for name in ("people_at", "taken_at"):
+        pace[name] = max(pace[name], tenant.touched_at - 200)
     for slot in members["slots"].values():
         if slot["held_until"] is None:
             slot["round"] = None  # of what is over, nobody asks

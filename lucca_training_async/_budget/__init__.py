@@ -8,7 +8,7 @@ from .gate import A_MOMENT, Gate
 from .memory import MemoryLedger
 from .opening import open_ledger
 from .own import OwnLedger
-from .places import Owner, Place
+from .places import Owner, Place, Priority, check_priority
 from .shared import SharedLedger
 from .view import Budget
 
@@ -27,10 +27,12 @@ __all__ = [
     "OwnLedger",
     "Owner",
     "Place",
+    "Priority",
     "Sent",
     "SharedLedger",
     "Standing",
     "Wait",
+    "check_priority",
     "is_being_cancelled",
     "logger",
     "open_ledger",

@@ -70,6 +70,7 @@ local pace = {
   is_fresh = (is_new and '1' or state.is_fresh) == '1',
   due_at = is_new and -INFINITE or tonumber(state.due_at),
   people_at = is_new and -INFINITE or tonumber(state.people_at),
+  taken_at = is_new and -INFINITE or tonumber(state.taken_at),
 }
 
 -- Another server than the one that was written to, a replica perhaps, or one that has read its
@@ -85,7 +86,9 @@ if now < tenant.touched_at or is_other then
   local back = now - tenant.touched_at
   tenant.born_at = tenant.born_at + back
   tenant.opens_at = tenant.opens_at + back
-  pace.due_at, pace.people_at = pace.due_at + back, pace.people_at + back
+  for _, name in ipairs({'due_at', 'people_at', 'taken_at'}) do
+    pace[name] = pace[name] + back
+  end
   for _, slot in pairs(slots) do
     slot.free_at = slot.free_at + back
     slot.held_until = slot.held_until and slot.held_until + back
@@ -272,21 +275,21 @@ function act.take(ask)
   end
   local member = meet(ask)
   member.is_bulk = is_bulk(ask)
-  local in_use = count(slots)
-  if not is_bulk(ask) then
-    pace.people_at = now
-  end
-  if in_use == 0 then
+  if now >= pace.taken_at + 2 * ask.period then
     pace.is_fresh = true
   end
   local wait, closed, is_probing = wait_of(ask, member)
   if not wait then
-    if limit_of(ask) - ask.reserved - in_use - 1 <= 0 then
+    pace.taken_at = now
+    if limit_of(ask) - ask.reserved - count(slots) - 1 <= 0 then
       pace.is_fresh = false
     end
     if is_bulk(ask) then
       local every = ask.period / math.max(1, limit_of(ask))
-      pace.due_at = math.max(pace.due_at, now - every) + every
+      local is_in_step = now >= pace.due_at and now - pace.due_at < every
+      pace.due_at = (is_in_step and pace.due_at or now) + every
+    else
+      pace.people_at = now
     end
     slots[ask.token] = {
       client = ask.client, free_at = now + ask.ends_in, round = tenant.round,
@@ -347,6 +350,7 @@ local ranks, told_slots, told_members = {}, {}, {}
 local written = {
   'format', FORMAT, 'born', tenant.born, 'born_at', text(tenant.born_at), 'touched_at', text(now),
   'is_fresh', pace.is_fresh and 1 or 0, 'due_at', text(pace.due_at), 'people_at', text(pace.people_at),
+  'taken_at', text(pace.taken_at),
   'round', tenant.round, 'opens_at', text(tenant.opens_at), 'closed_by', tenant.closed_by,
 }
 local function write(field, value)
@@ -386,7 +390,7 @@ local told = cjson.encode({
   born = tenant.born, born_at = tenant.born_at - now, slots = told_slots, members = told_members,
   round = tenant.round, allowed = tenant.allowed or false, opens_at = tenant.opens_at - now,
   closed_by = tenant.closed_by, answer = answer or false,
-  pace = {pace.is_fresh, pace.due_at - now, pace.people_at - now},
+  pace = {pace.is_fresh, pace.due_at - now, pace.people_at - now, pace.taken_at - now},
 })
 
 -- Written anew, as it is small; in parts, as Lua's stack has room for some thousands.

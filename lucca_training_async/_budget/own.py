@@ -93,7 +93,7 @@ class OwnLedger:
         room = self._requests - (0 if lane is Lane.INTERACTIVE else self._reserved)
         seconds = self._free_in(room, now)
         in_use = self._held + len(self._free_at)
-        self._pace.asked(lane, now, in_use=in_use)
+        self._pace.asked(now, self._period)
         seconds = max(seconds, self._pace.due_in(lane, now, self._period))
         if seconds == 0:
             left = self._requests - self._reserved - in_use - 1

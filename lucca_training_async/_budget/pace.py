@@ -19,7 +19,7 @@ import attrs
 from ..ledger import Lane
 
 ABOUT = 10
-"""Periods for which people are about after one has asked."""
+"""Periods for which people are about after one of them had a slot."""
 LONG = 20
 """Budgets that make a run a long one: a period more costs it a twentieth."""
 
@@ -29,20 +29,21 @@ class Pace:
     """Of one tenant.
 
     Attributes:
-        is_fresh: Whether the budget has not been full since nothing of it was in use.
+        is_fresh: Whether the budget has not been full since it was last left alone.
         due_at: When the next bulk request is due.
-        people_at: When a person has asked last.
+        people_at: When a person was given a slot last.
+        taken_at: When a slot was given last.
     """
 
     is_fresh: bool = True
     due_at: float = -math.inf
     people_at: float = -math.inf
+    taken_at: float = -math.inf
 
-    def asked(self, lane: Lane, now: float, *, in_use: int) -> None:
-        """Somebody wants a slot, while so many are in use."""
-        if lane is Lane.INTERACTIVE:
-            self.people_at = now
-        if not in_use:
+    def asked(self, now: float, period: float) -> None:
+        """Somebody wants a slot."""
+        # After one period only, a run that has used it all at once might have waited for it.
+        if now >= self.taken_at + 2 * period:
             self.is_fresh = True
 
     def holds(self, lane: Lane, now: float, period: float) -> bool:
@@ -64,13 +65,18 @@ class Pace:
             left: How many bulk requests could still have one.
             every: Seconds between two of them.
         """
+        self.taken_at = now
         if left <= 0:
             self.is_fresh = False
-        if lane is not Lane.INTERACTIVE:
+        if lane is Lane.INTERACTIVE:
+            self.people_at = now
+        else:
             # What is a moment late does not make the next late as well.
-            self.due_at = max(self.due_at, now - every) + every
+            is_in_step = 0 <= now - self.due_at < every
+            self.due_at = (self.due_at if is_in_step else now) + every
 
     def shift(self, seconds: float) -> None:
         """Move it to another clock."""
         self.due_at += seconds
         self.people_at += seconds
+        self.taken_at += seconds

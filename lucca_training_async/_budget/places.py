@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
+from typing import Literal, cast, get_args
 
 import attrs
 
@@ -12,6 +13,20 @@ from ..errors import LuccaError
 from ..ledger import Cause, Lane
 from .closures import WORTH_TELLING, Closure, logger
 from .pace import LONG
+
+Priority = Literal["interactive", "bulk"]
+"""Which requests go first: those that a person waits for, or those of a batch."""
+
+
+def check_priority(priority: object) -> Priority:
+    """The priority.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if isinstance(priority, str) and priority in get_args(Priority):
+        return cast(Priority, priority)
+    raise ValueError(f"priority must be 'interactive' or 'bulk', not {priority!r}")
 
 
 class Owner:
@@ -22,9 +37,10 @@ class Owner:
 
     Args:
         patience: Seconds, in total, that pauses may keep it waiting.
-        is_bulk: Whether people go first.
+        priority: That of its requests.
 
     Attributes:
+        is_bulk: Whether people go first.
         fatal: Errors of one request that end everything this owner does.
         waits_for_outages: Whether an outage may end before it does.
         speaks_for_many: Whether one request that fails keeps many from being sent.
@@ -39,9 +55,9 @@ class Owner:
     waits_for_outages: bool = False
     speaks_for_many: bool = False
 
-    def __init__(self, patience: float = math.inf, *, is_bulk: bool = False) -> None:
+    def __init__(self, patience: float = math.inf, *, priority: Priority = "interactive") -> None:
         self.patience = patience
-        self.is_bulk = is_bulk
+        self.is_bulk = check_priority(priority) == "bulk"
         self.ended: LuccaError | None = None
         self.given_up: LuccaError | None = None
         self.requests = 0

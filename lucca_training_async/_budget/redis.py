@@ -254,7 +254,7 @@ def _tenant(told: dict[str, Any], now: float) -> Tenant:
         for name, seen_in, requests, period, back_in, waits_since, is_bulk in told["members"]
     }
     allowed = told["allowed"]
-    is_fresh, due_in, people_in = told["pace"]
+    is_fresh, *moments = told["pace"]
     return Tenant(
         told["born"],
         now + told["born_at"],
@@ -265,7 +265,7 @@ def _tenant(told: dict[str, Any], now: float) -> Tenant:
         None if allowed is False else int(allowed),
         now + told["opens_at"],
         Cause(told["closed_by"]),
-        Pace(is_fresh, now + due_in, now + people_in),
+        Pace(is_fresh, *(now + moment for moment in moments)),
     )
 
 

@@ -188,7 +188,7 @@ class Tenant:
             return None  # it has asked before, and the answer was lost
         now, member = self.touched_at, self.meet(ask)
         member.is_bulk = ask.is_bulk
-        self.pace.asked(ask.lane, now, in_use=len(self.slots))
+        self.pace.asked(now, ask.period)
         wait = self._wait(ask, member)
         if wait is None:
             limit = self.limit(ask.requests)

@@ -8,12 +8,13 @@ memory doesn't depend on how many ids there are.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol
 
-from .._budget import Cause, Gate, Owner, logger
+from .._budget import Cause, Gate, Owner, Priority, logger
 from ..errors import (
     DecodeError,
     InvalidIdError,
@@ -62,10 +63,12 @@ class BulkRun(StoppableRun):
         check: Gives the id that a value is, or raises InvalidIdError.
         fetch: Gets one record.
         way: What it is fetched by.
+        priority: That of its requests.
         on_progress: Called after each outcome, or None.
 
     Raises:
         TypeError: ``ids`` can't hold ids, or ``on_progress`` is no plain function.
+        ValueError: ``priority`` is none.
     """
 
     def __init__(
@@ -75,9 +78,10 @@ class BulkRun(StoppableRun):
         check: Callable[[object], int],
         fetch: Fetch,
         way: Way,
+        priority: Priority = "bulk",
         on_progress: OnProgress | None = None,
     ) -> None:
-        super().__init__(way.patience)
+        super().__init__(way.patience, priority)
         check_plain_function("on_progress", on_progress)
         given = check_ids(ids)
         self.total: int | None = length_of(given)
@@ -98,6 +102,12 @@ class BulkRun(StoppableRun):
         self._ended_at: float | None = None
         self._lost_before: dict[Cause, float] = {}
         self._lost: dict[Cause, float] = {}
+
+    def to_come(self) -> float:
+        """How many ids nobody has asked for yet; infinity if they don't say."""
+        if not self._counts:
+            return 0  # it may all come to nothing
+        return math.inf if self.total is None else self.total - self.source.taken_for_good
 
     # -- its life
 

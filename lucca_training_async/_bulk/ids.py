@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sized
 from typing import NamedTuple, cast
 
@@ -96,12 +97,12 @@ class IdSource:
         self._turn = asyncio.Lock()
         self._seen = IdSet()
         self._seen_refused: set[object] = set()
-        self._given_back: Iterator[TakenId] = iter(())
+        self._given_back: deque[TakenId] = deque()
 
     async def next(self) -> TakenId | None:
         """The next distinct id, or None when there is none left."""
-        if (again := next(self._given_back, None)) is not None:
-            return again
+        if self._given_back:
+            return self._given_back.popleft()
         while not self.exhausted:
             if self.taken % _IDS_PER_TURN == _IDS_PER_TURN - 1:
                 # Duplicates, refused values and ids after a stop await nothing by themselves.
@@ -129,9 +130,14 @@ class IdSource:
             self.duplicates += 1
         return None
 
+    @property
+    def taken_for_good(self) -> int:
+        """How many values were read and not given back, duplicates included."""
+        return self.taken - len(self._given_back)
+
     def give_back(self, taken: Iterable[TakenId]) -> None:
         """Hand these out again, before anything else."""
-        self._given_back = iter(taken)
+        self._given_back = deque(taken)
 
     async def aclose(self) -> None:
         """Close the caller's generator, if it is one: a run that ends early leaves it half read.

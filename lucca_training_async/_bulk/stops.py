@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from .._budget import Cause, Closure, Gate, Owner, Place, logger
+from .._budget import Cause, Closure, Gate, Owner, Place, Priority, logger
 from ..errors import (
     AuthenticationError,
     ClientClosedError,
@@ -28,6 +28,10 @@ class StoppableRun(Owner):
 
     Args:
         patience: Seconds that it waits for an outage, or for 429s, to end.
+        priority: That of its requests.
+
+    Raises:
+        ValueError: ``priority`` is none.
     """
 
     # Neither a refused key nor a closed client will get better for the next id.
@@ -35,8 +39,8 @@ class StoppableRun(Owner):
     waits_for_outages: bool = True
     name: str = "a bulk run"
 
-    def __init__(self, patience: float) -> None:
-        super().__init__(patience)
+    def __init__(self, patience: float, priority: Priority) -> None:
+        super().__init__(patience, priority=priority)
         self._gate: Gate | None = None
         self._under_way: int = 0
         self._started_at = 0.0

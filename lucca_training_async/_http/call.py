@@ -21,7 +21,7 @@ import attrs
 import tenacity
 from yarl import URL
 
-from .._budget import Admission, Cause, Gate, GateClosedError, Owner, Sent, logger
+from .._budget import Admission, Cause, Gate, GateClosedError, Owner, Priority, Sent, logger
 from ..errors import LuccaConnectionError, LuccaError, RateLimitedError, RequestError
 from ..models import WireError, WrongIdError
 from ..settings import ApiKey, RetryPolicy, Timeouts
@@ -105,9 +105,13 @@ class Caller:
         """Never to be quoted."""
         return self._api_key
 
-    def owner(self) -> Owner:
-        """A new one, for a single get."""
-        return Owner(self._policy.retry_after_max)
+    def owner(self, priority: Priority) -> Owner:
+        """A new one, for a single get.
+
+        Raises:
+            ValueError: ``priority`` is none.
+        """
+        return Owner(self._policy.retry_after_max, priority=priority)
 
     def bind(self) -> Gate:
         """See :meth:`Link.bind <lucca_training_async._http.link.Link.bind>`."""

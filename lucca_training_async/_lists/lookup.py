@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import attrs
 
+from .._budget import Priority
 from .._bulk.ids import IdSource, check_ids
 from .._bulk.outcomes import BulkStats, Refused, raise_together
 from ..errors import (
@@ -67,14 +68,21 @@ class Lookup:
     Args:
         endpoint: Their list.
         only: The filter for some of them.
+        priority: That of its requests.
+
+    Raises:
+        ValueError: ``priority`` is none.
     """
 
     def __init__(
-        self, endpoint: Endpoint[Training], only: Callable[[list[int]], Filter[Training]]
+        self,
+        endpoint: Endpoint[Training],
+        only: Callable[[list[int]], Filter[Training]],
+        priority: Priority,
     ) -> None:
         self._endpoint = endpoint
         self._only = only
-        self._run = ListRun(endpoint.caller)
+        self._run = ListRun(endpoint.caller, priority)
         self._wanted: dict[int, None] = {}
         self._refused: list[Refused] = []
         self._found: dict[int, Training] = {}

@@ -14,7 +14,7 @@ from typing import Literal, TypeVar, cast, get_args
 
 import attrs
 
-from .._budget import logger
+from .._budget import Priority, logger
 from .._bulk import BulkRun, BulkStats, Found, OnProgress, Outcome, Refused
 from .._bulk.engine import Deliver, Fetch, Way
 from .._bulk.ids import TakenId
@@ -75,6 +75,7 @@ class PlannedRun(BulkRun):
         check: As for :class:`BulkRun`.
         fetch: As for :class:`BulkRun`.
         way: As for :class:`BulkRun`.
+        priority: As for :class:`BulkRun`.
         on_progress: As for :class:`BulkRun`.
 
     Raises:
@@ -91,9 +92,12 @@ class PlannedRun(BulkRun):
         check: Callable[[object], int],
         fetch: Fetch,
         way: Way,
+        priority: Priority = "bulk",
         on_progress: OnProgress | None = None,
     ) -> None:
-        super().__init__(ids, check=check, fetch=fetch, way=way, on_progress=on_progress)
+        super().__init__(
+            ids, check=check, fetch=fetch, way=way, priority=priority, on_progress=on_progress
+        )
         self._plan = plan
         self._endpoint = endpoint
         self._single = single

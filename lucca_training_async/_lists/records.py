@@ -9,6 +9,7 @@ from typing import Generic, Literal, TypeVar
 
 import attrs
 
+from .._budget import Priority, check_priority
 from .._bulk.callbacks import call_plain, check_plain_function
 from .._bulk.stops import StoppableRun
 from .._http.call import Caller
@@ -52,7 +53,12 @@ class RecordList(Generic[R]):
     """
 
     def __init__(
-        self, endpoint: Endpoint[R], filters: Filters[R] | None, page_size: int, on_error: OnError
+        self,
+        endpoint: Endpoint[R],
+        filters: Filters[R] | None,
+        page_size: int,
+        on_error: OnError,
+        priority: Priority,
     ) -> None:
         if on_error != "raise":
             check_plain_function("on_error ('raise' apart)", on_error)
@@ -65,6 +71,7 @@ class RecordList(Generic[R]):
         self._parts = [] if filters is None else split(filters)
         self._page_size = page_size
         self._on_error: OnError = on_error
+        self._priority = check_priority(priority)
 
     async def __aiter__(self) -> AsyncGenerator[R, None]:
         """The records; see :meth:`pages` for what is raised."""
@@ -109,7 +116,7 @@ class RecordList(Generic[R]):
         if not self._parts:
             return
         caller = self._endpoint.caller
-        with ListRun(caller).under_way() as run:
+        with ListRun(caller, self._priority).under_way() as run:
             pager = Pager(
                 self._endpoint, self._parts, owner=run, limit=self._page_size, start=start
             )
@@ -130,8 +137,8 @@ class ListRun(StoppableRun):
     fatal: tuple[type[LuccaError], ...] = ()
     name: str = "a list"
 
-    def __init__(self, caller: Caller) -> None:
-        super().__init__(caller.patience)
+    def __init__(self, caller: Caller, priority: Priority) -> None:
+        super().__init__(caller.patience, priority)
         self._caller = caller
 
     def now(self) -> float:
@@ -159,11 +166,12 @@ class ListRun(StoppableRun):
             self.stop_watching()
 
 
-async def count(endpoint: Endpoint[R], filters: Filters[R] | None) -> int:
+async def count(endpoint: Endpoint[R], filters: Filters[R] | None, priority: Priority) -> int:
     """How many records a list would give."""
+    check_priority(priority)
     if filters is None:
         return 0
-    with ListRun(endpoint.caller).under_way() as run:
+    with ListRun(endpoint.caller, priority).under_way() as run:
         if not filters:
             with suppress(BadRequestError):  # the list may be read all the same
                 if (number := await endpoint.count(run)) is not None:

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import attrs
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from .._budget import Priority
 from .._http.answers import Reply
 from .._http.call import Caller
 from ..models import parse
@@ -48,10 +49,12 @@ def _restored(status: int, headers: list[tuple[str, str]], json: Any) -> RawResp
     return RawResponse(status, CIMultiDictProxy(CIMultiDict(headers)), json)
 
 
-async def raw_get(caller: Caller, path: str, params: Params | None) -> RawResponse:
+async def raw_get(
+    caller: Caller, path: str, params: Params | None, priority: Priority
+) -> RawResponse:
     """See ``LuccaTrainingClient.raw_get``."""
     checked, query = path_on_host(path), query_of(params)
-    owner = caller.owner()
+    owner = caller.owner(priority)
     with caller.on_behalf_of(owner):
         return await caller.get(checked, _read, owner, query)
 

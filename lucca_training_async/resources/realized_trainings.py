@@ -11,16 +11,15 @@ from collections.abc import (
     Mapping,
 )
 from datetime import date, timedelta
-from typing import Any, SupportsIndex
+from typing import SupportsIndex
 
-from .._budget import Owner
+from .._budget import Owner, Priority
 from .._bulk import BulkResult, BulkRun, OnOutcome, OnProgress, OutcomeStream, collect
 from .._http.answers import Reply
 from .._http.call import Caller
 from .._lists import (
     Change,
     Endpoint,
-    Filter,
     OnError,
     Plan,
     PlannedRun,
@@ -28,13 +27,11 @@ from .._lists import (
     changes,
     check_plan,
     count,
-    equals,
-    not_after,
-    not_before,
 )
 from ..models import RealizedTraining, reader
-from ._filters import Ids, day, filters_or_none, flag, ids_filter
+from ._filters import Ids, day
 from ._ids import check_id
+from ._realized_filters import realized_filters
 
 _PATH = "/talent-training/api/v2/realized-trainings"
 _read = reader(RealizedTraining)
@@ -47,13 +44,20 @@ class RealizedTrainings:
         self._caller = caller
         self._endpoint: Endpoint[RealizedTraining] = Endpoint(caller, _PATH, RealizedTraining)
 
-    async def get(self, id: SupportsIndex) -> RealizedTraining:
+    async def get(
+        self, id: SupportsIndex, *, priority: Priority = "interactive"
+    ) -> RealizedTraining:
         """One realized training.
 
         Waits for the request budget, and retries as the client's ``RetryPolicy`` says.
         Source: Lucca's developer documentation, "Get a realized-training" (v2).
 
+        Args:
+            id: Which.
+            priority: ``"interactive"`` goes before all that is ``"bulk"``.
+
         Raises:
+            ValueError: ``priority`` is none.
             InvalidIdError: ``id`` is not an integer from 1 to 2**31 - 1; nothing was sent.
             NotFoundError: There is none with this id, or the key's role may not see it.
             AuthenticationError: The API key is refused.
@@ -73,7 +77,7 @@ class RealizedTrainings:
             UsageError: The client belongs to another event loop.
         """
         checked = check_id(id)
-        owner = self._caller.owner()
+        owner = self._caller.owner(priority)
         with self._caller.on_behalf_of(owner):
             return await self._fetch(checked, owner)
 
@@ -87,6 +91,7 @@ class RealizedTrainings:
         ended_to: date | None = None,
         page_size: int = 100,
         on_error: OnError = "raise",
+        priority: Priority = "bulk",
     ) -> RecordList[RealizedTraining]:
         """All realized trainings that answer the filters, a page for each request.
 
@@ -107,14 +112,16 @@ class RealizedTrainings:
             on_error: What becomes of an item that is no realized training: ``"raise"``, or a
                 plain function that is called with the :class:`~lucca_training_async.DecodeError`
                 (its ``item`` is what came); the other items of the page are none the worse for it.
+            priority: ``"interactive"`` if a person waits for it: then it goes before all that is
+                ``"bulk"``.
 
         Raises:
             InvalidIdError: A value is no id.
             TypeError: A filter is of the wrong type.
             ValueError: ``ended_from`` is after ``ended_to``, or ``page_size`` is out of bounds.
         """
-        filters = _filters(owner_ids, training_ids, has_attended, ended_from, ended_to)
-        return RecordList(self._endpoint, filters, page_size, on_error)
+        filters = realized_filters(owner_ids, training_ids, has_attended, ended_from, ended_to)
+        return RecordList(self._endpoint, filters, page_size, on_error, priority)
 
     async def count(
         self,
@@ -124,6 +131,7 @@ class RealizedTrainings:
         has_attended: bool | None = None,
         ended_from: date | None = None,
         ended_to: date | None = None,
+        priority: Priority = "interactive",
     ) -> int:
         """How many records :meth:`list` gives with these filters.
 
@@ -138,12 +146,13 @@ class RealizedTrainings:
             has_attended: As for :meth:`list`.
             ended_from: As for :meth:`list`.
             ended_to: As for :meth:`list`.
+            priority: As for :meth:`get`.
 
         Raises:
             LuccaError: As for the pages of :meth:`list`.
         """
-        filters = _filters(owner_ids, training_ids, has_attended, ended_from, ended_to)
-        return await count(self._endpoint, filters)
+        filters = realized_filters(owner_ids, training_ids, has_attended, ended_from, ended_to)
+        return await count(self._endpoint, filters, priority)
 
     def changes(
         self,
@@ -152,6 +161,7 @@ class RealizedTrainings:
         overlap_days: int = 30,
         page_size: int = 100,
         on_error: OnError = "raise",
+        priority: Priority = "bulk",
     ) -> RecordList[RealizedTraining]:
         """What has ended since a day, and what ended somewhat earlier and may have come late.
 
@@ -166,6 +176,7 @@ class RealizedTrainings:
             overlap_days: How many days to begin earlier.
             page_size: As for :meth:`list`.
             on_error: As for :meth:`list`.
+            priority: As for :meth:`list`.
 
         Raises:
             TypeError: ``ended_since`` is no date.
@@ -179,10 +190,17 @@ class RealizedTrainings:
         # There is no day before the first.
         days = min(overlap_days, (since - date.min).days)
         ended_from = since - timedelta(days=days)
-        return self.list(ended_from=ended_from, page_size=page_size, on_error=on_error)
+        return self.list(
+            ended_from=ended_from, page_size=page_size, on_error=on_error, priority=priority
+        )
 
     def sync(
-        self, known: Mapping[int, str], *, page_size: int = 100, on_error: OnError = "raise"
+        self,
+        known: Mapping[int, str],
+        *,
+        page_size: int = 100,
+        on_error: OnError = "raise",
+        priority: Priority = "bulk",
     ) -> AsyncGenerator[Change, None]:
         """What has become of all records since they were last seen.
 
@@ -198,6 +216,7 @@ class RealizedTrainings:
             page_size: As for :meth:`list`.
             on_error: As for :meth:`list`. An item of a known id that is no realized training is
                 asked for by itself, besides.
+            priority: As for :meth:`list`.
 
         Raises:
             TypeError: ``known`` is no mapping.
@@ -209,14 +228,15 @@ class RealizedTrainings:
             raise TypeError(f"known must be a mapping of ids, not {type(known).__name__}")
         for each in known:
             check_id(each)
-        listed = self.list(page_size=page_size, on_error=on_error)
-        return changes(known, listed, lambda ids: self._run(ids, "each", None))
+        listed = self.list(page_size=page_size, on_error=on_error, priority=priority)
+        return changes(known, listed, lambda ids: self._run(ids, "each", priority, None))
 
     async def get_many(
         self,
         ids: Iterable[SupportsIndex] | AsyncIterable[SupportsIndex],
         *,
         plan: Plan = "auto",
+        priority: Priority = "bulk",
         on_progress: OnProgress | None = None,
         on_outcome: OnOutcome | None = None,
     ) -> BulkResult:
@@ -239,6 +259,9 @@ class RealizedTrainings:
                 for the rest by id. ``"auto"`` does what takes fewer requests: for more than
                 200 distinct ids in a collection it asks how long the list is. The outcomes are
                 the same.
+            priority: ``"bulk"`` lets people go first, and a run that would take more than twenty
+                budgets, or that runs while people ask, sends evenly, so that they find a slot.
+                ``"interactive"`` takes what there is: for a few ids that a person waits for.
             on_progress: A plain function, called with a
                 :class:`~lucca_training_async.Progress` after each outcome, and when an outage
                 begins. What it raises ends the run.
@@ -248,19 +271,20 @@ class RealizedTrainings:
 
         Raises:
             TypeError: ``ids`` is not iterable, or is a string; or a callback is async.
-            ValueError: ``plan`` is none.
+            ValueError: ``plan`` or ``priority`` is none.
             ClientClosedError: The client is closed.
             UsageError: The client belongs to another event loop.
             Exception: Whatever ``ids`` raises while it is read. ``on_outcome`` has seen the
                 results until then.
         """
-        return await collect(self._run(ids, plan, on_progress), on_outcome)
+        return await collect(self._run(ids, plan, priority, on_progress), on_outcome)
 
     def stream(
         self,
         ids: Iterable[SupportsIndex] | AsyncIterable[SupportsIndex],
         *,
         plan: Plan = "each",
+        priority: Priority = "bulk",
         on_progress: OnProgress | None = None,
     ) -> OutcomeStream:
         """Outcomes as they arrive, for any number of ids, in bounded memory.
@@ -269,15 +293,18 @@ class RealizedTrainings:
             ids: As for :meth:`get_many`.
             plan: As for :meth:`get_many`. By any other than ``"each"`` the ids are read at once,
                 and memory grows with them.
+            priority: As for :meth:`get_many`.
             on_progress: As for :meth:`get_many`.
 
         Raises:
             TypeError: ``ids`` is not iterable, or is a string; or the callback is async.
-            ValueError: ``plan`` is none.
+            ValueError: ``plan`` or ``priority`` is none.
         """
-        return OutcomeStream(self._run(ids, plan, on_progress))
+        return OutcomeStream(self._run(ids, plan, priority, on_progress))
 
-    def _run(self, ids: object, plan: Plan, on_progress: OnProgress | None) -> BulkRun:
+    def _run(
+        self, ids: object, plan: Plan, priority: Priority, on_progress: OnProgress | None
+    ) -> BulkRun:
         return PlannedRun(
             ids,
             plan=check_plan(plan),
@@ -286,6 +313,7 @@ class RealizedTrainings:
             check=check_id,
             fetch=self._fetch,
             way=self._caller,
+            priority=priority,
             on_progress=on_progress,
         )
 
@@ -299,39 +327,3 @@ def _single(id: int) -> tuple[str, Callable[[Reply], RealizedTraining]]:
         return _read(reply.body, asked_for=id)
 
     return f"{_PATH}/{id}", read
-
-
-def _filters(
-    owner_ids: object,
-    training_ids: object,
-    has_attended: object,
-    ended_from: object,
-    ended_to: object,
-) -> tuple[Filter[RealizedTraining], ...] | None:
-    attended = flag("has_attended", has_attended)
-    first, last = day("ended_from", ended_from), day("ended_to", ended_to)
-    if first is not None and last is not None and first > last:
-        raise ValueError(f"ended_from ({first}) is after ended_to ({last})")
-
-    def make() -> list[Filter[Any]]:
-        return [
-            *ids_filter("owner_ids", "ownerIds", owner_ids, lambda it: it.owner_id),
-            *ids_filter("training_ids", "trainingId", training_ids, _training_id),
-            *([] if attended is None else [equals("hasAttended", attended, _has_attended)]),
-            *([] if first is None else not_before("sessionEndOnAfter", first, _ended_on)),
-            *([] if last is None else not_after("sessionEndOnBefore", last, _ended_on)),
-        ]
-
-    return filters_or_none(make)
-
-
-def _training_id(record: RealizedTraining) -> int | None:
-    return None if record.training is None else record.training.id
-
-
-def _has_attended(record: RealizedTraining) -> bool:
-    return record.has_attended
-
-
-def _ended_on(record: RealizedTraining) -> date:
-    return record.session_ends_on

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, SupportsIndex
 
+from .._budget import Priority
 from .._http.call import Caller
 from .._lists import Endpoint, Filter, OnError, RecordList
 from ..models import TrainingDemand
@@ -35,6 +36,7 @@ class TrainingDemands:
         priority_levels: Iterable[str] | None = None,
         page_size: int = 100,
         on_error: OnError = "raise",
+        priority: Priority = "bulk",
     ) -> RecordList[TrainingDemand]:
         """All demands that answer the filters; as ``client.realized_trainings.list`` does.
 
@@ -51,6 +53,7 @@ class TrainingDemands:
             page_size: The most records of a page, 1 to 100.
             on_error: What becomes of an item that is no demand: ``"raise"``, or a plain
                 function that is called with the :class:`~lucca_training_async.DecodeError`.
+            priority: ``"interactive"`` if a person waits for it.
 
         Raises:
             InvalidIdError: A value is no id.
@@ -70,7 +73,7 @@ class TrainingDemands:
                 *texts_filter("priority_levels", _PRIORITY_LEVELS, priority_levels, _priority),
             ]
 
-        return RecordList(self._endpoint, filters_or_none(make), page_size, on_error)
+        return RecordList(self._endpoint, filters_or_none(make), page_size, on_error, priority)
 
 
 def _owner_id(demand: TrainingDemand) -> int | None:

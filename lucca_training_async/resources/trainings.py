@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Iterable
 from typing import Any, SupportsIndex
 
+from .._budget import Priority
 from .._http.call import Caller
 from .._lists import (
     Endpoint,
@@ -40,6 +41,7 @@ class Trainings:
         category_ids: Ids | None = None,
         page_size: int = 100,
         on_error: OnError = "raise",
+        priority: Priority = "bulk",
     ) -> RecordList[Training]:
         """All trainings that answer the filters; as ``client.realized_trainings.list`` does.
 
@@ -53,6 +55,7 @@ class Trainings:
             page_size: The most records of a page, 1 to 100.
             on_error: What becomes of an item that is no training: ``"raise"``, or a plain
                 function that is called with the :class:`~lucca_training_async.DecodeError`.
+            priority: ``"interactive"`` if a person waits for it.
 
         Raises:
             InvalidIdError: A value is no id.
@@ -60,11 +63,18 @@ class Trainings:
             ValueError: ``page_size`` is out of bounds, or ``search`` is too long.
         """
         return RecordList(
-            self._endpoint, _filters(ids, search, provider_ids, category_ids), page_size, on_error
+            self._endpoint,
+            _filters(ids, search, provider_ids, category_ids),
+            page_size,
+            on_error,
+            priority,
         )
 
     async def get_many(
-        self, ids: Iterable[SupportsIndex] | AsyncIterable[SupportsIndex]
+        self,
+        ids: Iterable[SupportsIndex] | AsyncIterable[SupportsIndex],
+        *,
+        priority: Priority = "bulk",
     ) -> TrainingsResult:
         """Many trainings by their ids, a hundred for a request; each id has one outcome.
 
@@ -73,6 +83,7 @@ class Trainings:
         Args:
             ids: Any iterable or async iterable; it is read to its end at once. A duplicate costs
                 nothing, and a value that is no id is refused and costs nothing either.
+            priority: ``"interactive"`` if a person waits for it.
 
         Raises:
             TypeError: ``ids`` is not iterable, or is a string.
@@ -80,7 +91,7 @@ class Trainings:
             UsageError: The client belongs to another event loop.
             Exception: Whatever ``ids`` raises while it is read.
         """
-        return await Lookup(self._endpoint, _only).result(ids, check_id)
+        return await Lookup(self._endpoint, _only, priority).result(ids, check_id)
 
 
 def _only(ids: list[int]) -> Filter[Training]:
