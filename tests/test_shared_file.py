@@ -113,6 +113,18 @@ def test_many_that_make_it_at_once_have_one(tmp_path: Path) -> None:
     assert run_sql(path, "SELECT count(*) FROM tenant") == [(8,)]
 
 
+async def test_a_file_that_stays_locked_is_out_of_reach_and_then_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lucca_training_async._budget.sqlite._PATIENCE", 0.05)
+    path = tmp_path / "lucca.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(UnreachableError, match="locked"):
+            await open_it(path)
+    await open_it(path)
+
+
 # -- who may use it
 
 
