@@ -19,12 +19,14 @@ from lucca_training_async import (
     RetryPolicy,
     Settings,
 )
+from lucca_training_async._budget.lease import TIME_TO_BEGIN
 from lucca_training_async._budget.sqlite import SqliteStore
 from lucca_training_async._budget.steps import Meet, Take, UnreachableError
 
 from .redis_server import ASK
 
 HOST, KEY = "acme.ilucca.net", "your-api-key"
+PAGE = Path(__file__).parent.parent / "docs" / "processes.md"
 
 
 def run_sql(path: Path, *statements: str) -> list[Any]:
@@ -185,3 +187,10 @@ def test_white_space_around_the_variable_is_no_part_of_it(
     url = f"sqlite://{tmp_path}/lucca.db"
     environment.setenv("LUCCA_SHARED_BUDGET", around.format(url))
     assert LuccaTrainingClient.from_env().settings.shared_budget == url
+
+
+def test_the_documentation_tells_what_a_killed_process_costs() -> None:
+    settings = Settings(HOST, KEY)
+    assert settings.rate_limit is not None
+    seconds = TIME_TO_BEGIN + settings.longest_attempt + 2 * settings.rate_limit.period
+    assert f"up to\n{seconds:.0f} s: {TIME_TO_BEGIN:.0f} s to begin" in PAGE.read_text()
