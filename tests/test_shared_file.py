@@ -143,6 +143,32 @@ def test_a_folder_that_cannot_be_entered_is_told(
     assert caught.value.__context__ is None
 
 
+@pytest.mark.parametrize(
+    ("name", "told"), [("", "let this process write into"), ("lucca.db", "read and write")]
+)
+def test_what_may_not_be_written_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, told: str
+) -> None:
+    """As for any user but root."""
+    (tmp_path / "lucca.db").touch()
+
+    def may(path: Path, mode: int) -> bool:
+        return path != tmp_path / name
+
+    monkeypatch.setattr("os.access", may)
+    with pytest.raises(ConfigurationError, match=f"{told} {tmp_path / name}$"):
+        LuccaTrainingClient(HOST, KEY, shared_budget=f"sqlite://{tmp_path}/lucca.db")
+
+
+def test_a_network_file_system_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nfs(path: Path) -> str:
+        return "nfs4"
+
+    monkeypatch.setattr("lucca_training_async._budget_url.network_of", nfs)
+    with pytest.raises(ConfigurationError, match=r"\(nfs4\).*take a local file"):
+        LuccaTrainingClient(HOST, KEY, shared_budget=f"sqlite://{tmp_path}/lucca.db")
+
+
 def test_a_name_that_is_too_long_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="File name too long"):
         LuccaTrainingClient(HOST, KEY, shared_budget=f"sqlite://{tmp_path}/{'x' * 300}/lucca.db")

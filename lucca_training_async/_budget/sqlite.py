@@ -100,8 +100,8 @@ class SqliteStore:
             row = cursor.execute("SELECT state FROM tenant WHERE host = ?", (host,)).fetchone()
             # Only now: it may have taken its time to get the lock.
             now = self.clock()
-            is_known = row is not None and not self._has_lost_log
-            tenant, answer = through(loads(row[0]) if is_known else None, now, steps)
+            known = loads(row[0]) if row and not self._has_lost_log else None
+            tenant, answer = through(known, now, steps)
             cursor.execute("REPLACE INTO tenant VALUES (?, ?)", (host, dumps(tenant)))
             cursor.execute("COMMIT")
             self._has_lost_log = False
