@@ -83,7 +83,7 @@ class LuccaTrainingClient:
     def from_env(cls, **options: Unpack[ClientOptions]) -> Self:
         """A client for the host and the key in ``LUCCA_HOST`` and ``LUCCA_API_KEY``.
 
-        If ``LUCCA_SHARED_BUDGET`` is set, it is the ``shared_budget``.
+        If ``LUCCA_SHARED_BUDGET`` is set, it is the ``shared_budget``, without white space around.
 
         Args:
             options: As for the class.
@@ -91,7 +91,8 @@ class LuccaTrainingClient:
         Raises:
             ConfigurationError: A variable is missing or empty, or a setting can't work.
         """
-        shared = os.environ.get(_SHARED_BUDGET_VARIABLE)
+        # What a file or a secret was read into often ends in a newline.
+        shared = os.environ.get(_SHARED_BUDGET_VARIABLE, "").strip()
         if shared and "shared_budget" not in options:
             options["shared_budget"] = shared
         return cls(_variable(_HOST_VARIABLE), _variable(_API_KEY_VARIABLE), **options)

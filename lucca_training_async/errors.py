@@ -77,7 +77,8 @@ class ConfigurationError(LuccaError, ValueError):
 class SharedBudgetError(LuccaError):
     """The ledger of the shared budget can't be reached, and ``shared_budget_required`` is set.
 
-    Nothing was sent. It may be reached again later.
+    A call raises it, a bulk run stops with it, and so does entering the client. Nothing was sent.
+    The ledger may be reached again later, and the next call tries.
     """
 
 

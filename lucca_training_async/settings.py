@@ -233,7 +233,7 @@ class Settings:
             :class:`~lucca_training_async.MemoryLedger`. Give all of them the same ``rate_limit``.
         shared_budget_required: Whether to raise
             :class:`~lucca_training_async.SharedBudgetError` where that can't be reached, rather
-            than to go on within this client's part of the budget.
+            than to go on within this client's part of the budget. It needs a ``shared_budget``.
 
     Raises:
         ConfigurationError: A setting can't work.
@@ -266,6 +266,10 @@ class Settings:
         self.base_url  # noqa: B018  # it checks the host
         if self.shared_budget is not None:
             self._check_that_attempts_end()
+        elif self.shared_budget_required:
+            raise ConfigurationError(
+                "shared_budget_required needs a shared_budget: pass one, or set LUCCA_SHARED_BUDGET"
+            )
 
     @forgetting_arguments
     def replace(self, **options: Unpack[ClientOptions]) -> "Settings":

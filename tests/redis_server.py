@@ -14,6 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import traceback
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 from typing import Any
@@ -159,3 +160,14 @@ async def answering(info: bytes, anything_else: bytes) -> AsyncGenerator[RedisSt
         await store.aclose()
         server.close()
         await server.wait_closed()
+
+
+def assert_is_hidden(error: BaseException) -> None:
+    """Neither its text, nor what came before it, nor any local of a frame of ours has it."""
+    assert (error.__cause__, error.__context__) == (None, None)
+    here = traceback.TracebackException.from_exception(error, capture_locals=True)
+    tests = Path(__file__).parent
+    ours = [frame for frame in here.stack if Path(frame.filename).parent != tests]
+    assert ours
+    assert PASSWORD not in f"{error!r} {error.args}"
+    assert PASSWORD not in " ".join(str(frame.locals) for frame in ours)

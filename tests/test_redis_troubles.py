@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import traceback
 from pathlib import Path
 
 import attrs
@@ -22,7 +21,7 @@ from lucca_training_async._budget.steps import (
     UnreachableError,
 )
 
-from .redis_server import ASK, HAS_REDIS, PASSWORD, Stage, answering
+from .redis_server import ASK, HAS_REDIS, PASSWORD, Stage, answering, assert_is_hidden
 from .redis_server import stage as stage
 
 pytestmark = [
@@ -214,13 +213,3 @@ async def test_a_server_that_is_not_there_is_told_without_the_password() -> None
     assert PASSWORD not in store.name + repr(store)
     await store.aclose()
     await store.aclose()  # twice is no error
-
-
-def assert_is_hidden(error: BaseException) -> None:
-    """Neither its text, nor what came before it, nor any local of a frame of ours has it."""
-    assert (error.__cause__, error.__context__) == (None, None)
-    here = traceback.TracebackException.from_exception(error, capture_locals=True)
-    ours = [frame for frame in here.stack if frame.filename != __file__]
-    assert ours
-    assert PASSWORD not in f"{error!r} {error.args}"
-    assert PASSWORD not in " ".join(str(frame.locals) for frame in ours)

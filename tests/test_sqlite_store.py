@@ -46,7 +46,6 @@ async def test_a_file_that_another_process_is_just_making_is_waited_for(
     """SQLite itself does not wait for the lock that it takes to change the mode of the journal."""
     other = sqlite3.connect(path, isolation_level=None)
     try:
-        other.execute("CREATE TABLE tenant (host TEXT PRIMARY KEY, state TEXT) WITHOUT ROWID")
         other.execute("BEGIN EXCLUSIVE")
         meeting = asyncio.create_task(opened().apply("acme", [Meet(ASK)]))
         done, _ = await asyncio.wait([meeting], timeout=0.2)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib.resources
 import json
 import math
+import os
 import re
 import secrets
 from collections.abc import Callable, Sequence
@@ -33,13 +34,27 @@ _PATIENCE = 2.0
 _KEPT_FOR = 40 * 86_400_000
 """Milliseconds; longer than a monthly job is silent, which would take it for a loss."""
 _OLDEST = 5
-_REFUSALS = (
-    *("NOAUTH", "WRONGPASS", "NOPERM", "MOVED", "CROSSSLOT", "unknown command", "AUTH"),
-    *("invalid password", "invalid username-password", "Authentication required"),
-    *("ACL failure", "executing the script can't", "DB index"),
-)
-"""What a server says that will say it again. While it connects, redis-py has one class for all."""
-_NOT_OURS = ("WRONGTYPE", "FORMAT")
+_ADVICE = {
+    ("FORMAT", "WRONGTYPE"): (
+        "the keys lucca:* were written by something else, or another version of this package: give "
+        "the shared budget a database of its own (…/1)"
+    ),
+    ("DB index",): "the server has no database of that number: end the URL in another, such as /0",
+    ("MOVED", "CROSSSLOT"): "this is a cluster: the shared budget needs a server that is none",
+    (
+        *("NOAUTH", "WRONGPASS", "AUTH", "Authentication required"),
+        *("invalid password", "invalid username-password"),
+    ): (
+        "mend user and password in the URL: redis://user:password@host:6379/0, and in a password / "
+        "is %2F, # is %23, ? is %3F, @ is %40 and % is %25"
+    ),
+    ("NOPERM", "unknown command", "ACL failure", "executing the script can't", "no permissions"): (
+        "the shared budget needs a server that lets this user run scripts (EVALSHA, SCRIPT LOAD) "
+        "over the keys lucca:*, in them TIME, HGETALL, HSET, ZRANGE, ZADD, DEL and PEXPIRE, and "
+        "SELECT if the URL names a database"
+    ),
+}
+"""What to do where a server says what it will say again, by words that are in it."""
 _DEFAULT_PERIOD = 60.0
 
 
@@ -132,7 +147,9 @@ class RedisStore:
         except exceptions.ConnectionError:
             # The server has been restarted, perhaps, since we spoke last.
             answer = await self._script(keys=keys, args=arguments)
-        return cast("dict[str, Any]", json.loads(answer))
+        with suppress(ValueError):
+            return cast("dict[str, Any]", json.loads(answer))
+        raise exceptions.InvalidResponse("no JSON")
 
     async def _check_version(self) -> None:
         from redis.exceptions import ResponseError
@@ -148,40 +165,51 @@ class RedisStore:
                 )
 
     def _failure(self, error: Exception) -> Exception:
-        told = f"{self.name}: {type(error).__name__}"
-        # Only what the server says: a connection's error may tell of the URL.
-        if (text := str(error)) and not isinstance(error, OSError):
-            told = f"{self.name}: {text}"
-        if self._has_worked or not _is_refusal(error):
+        from redis.exceptions import InvalidResponse
+
+        # Over some connections, redis-py wraps it.
+        is_nonsense = isinstance(error.__cause__, InvalidResponse)
+        if is_nonsense or isinstance(error, InvalidResponse):
+            # Not what it says: that may be anything.
+            told = f"{self.name} answers, but not as a Redis server does"
+            advice: str | None = "there is no Redis server: mend host and port"
+        else:
+            told, advice = f"{self.name}: {_text_of(error)}", _advice_on(error)
+        if self._has_worked or advice is None:
             return UnreachableError(told)
-        if any(word in told for word in _NOT_OURS):
-            return ConfigurationError(
-                f"{told}; the keys lucca:* were written by something else, or another version of "
-                "this package: give the shared budget a database of its own (…/1)"
-            )
-        return ConfigurationError(
-            f"{told}; the shared budget needs a Redis server (no cluster) that lets this user run "
-            "scripts (EVALSHA, SCRIPT LOAD) over the keys lucca:*, and in them TIME, HGETALL, "
-            "HSET, ZRANGE, ZADD, DEL and PEXPIRE"
-        )
+        return ConfigurationError(f"{told}; {advice}")
 
 
-def _is_refusal(error: Exception) -> bool:
-    """Whether the server will say so again."""
+def _text_of(error: Exception) -> str:
+    """Only what the server says, or has not said: an error of the system may tell of the URL."""
+    text = str(error).removesuffix(".")
+    if not text or isinstance(error, OSError):
+        return type(error).__name__
+    # redis-py tells the address twice, which is in our name of the server.
+    told = re.match(r"Error (-?\d+) connecting to .*?\. (.+)", text)
+    if told is None:
+        return text
+    return os.strerror(int(told[1])) if told[2].startswith("Connect call failed") else told[2]
+
+
+def _advice_on(error: Exception) -> str | None:
+    """What to do where the server will say so again; None where it may not."""
     from redis import exceptions
 
-    if isinstance(
-        error,
-        exceptions.AuthenticationError
-        | exceptions.NoPermissionError
-        | exceptions.MovedError
-        | exceptions.ClusterCrossSlotError,
-    ):
-        return True  # of their texts, redis-py drops the first word
+    # Of their texts, redis-py drops the first word; while it connects, it has one class for all.
+    kinds = {
+        exceptions.AuthenticationError: "NOAUTH",
+        exceptions.NoPermissionError: "NOPERM",
+        exceptions.MovedError: "MOVED",
+        exceptions.ClusterCrossSlotError: "CROSSSLOT",
+    }
     text = str(error)
     # A path may hold any word; redis-py begins so where nobody has answered.
-    is_told = not isinstance(error, OSError) and not text.startswith("Error ")
-    return is_told and any(word in text for word in (*_REFUSALS, *_NOT_OURS))
+    if isinstance(error, OSError) or text.startswith("Error "):
+        return None
+    text += "".join(f" {word}" for kind, word in kinds.items() if isinstance(error, kind))
+    found = (advice for words, advice in _ADVICE.items() if any(word in text for word in words))
+    return next(found, None)
 
 
 def _client(url: str) -> Any:

@@ -276,7 +276,7 @@ class SharedLedger:
         alone = Alone.when(tenant, self._client, clients, self._requests, self._period)
         self._alone = alone
         self._replica.forget_others()
-        told = "the shared budget can't be reached (%s): going on alone, %s"
+        told = "the shared budget can't be reached (%s): going on alone, %s, and trying again"
         logger.warning(told, error, alone)
         if not self._closed:
             self._begin(self._come_back())

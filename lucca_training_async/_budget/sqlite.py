@@ -29,10 +29,21 @@ from .steps import Step, UnreachableError, through, uptime
 from .tenant import Member, Slot, Tenant
 
 _VERSION = 1
+_APPLICATION = int.from_bytes(b"Lucc")
+"""What SQLite keeps in the header of a file, for whoever wants to know whose it is."""
 # As long as another process may keep the file to itself before we go on without it.
 _PATIENCE = 2.0
 _NOT_OURS = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 _NOT_ALLOWED = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
+
+
+_SCHEMA = f"""
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS tenant (host TEXT PRIMARY KEY, state TEXT) WITHOUT ROWID;
+PRAGMA application_id = {_APPLICATION};
+PRAGMA user_version = {_VERSION};
+COMMIT;
+"""
 
 
 class SqliteStore:
@@ -124,21 +135,34 @@ class SqliteStore:
         connection = self._connection = sqlite3.connect(
             self._path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
         )
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        is_new = self._is_new(connection)
+        connection.execute("PRAGMA journal_mode = WAL")
+        # In WAL mode that loses no more than the last moments, and only if the power fails.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        if is_new:
+            connection.executescript(_SCHEMA)
+        self._files = self._identities()
+        return connection
+
+    def _is_new(self, connection: sqlite3.Connection) -> bool:
+        """Whether there is nothing in it yet. Only reads: it may be another application's."""
+        told = "application_id", "user_version"
+        connection.execute("BEGIN")  # all of it as it is at one moment
+        application, version = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in told)
+        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        connection.execute("COMMIT")
+        is_ours = application == _APPLICATION
+        if not is_ours and (application or tables):
+            raise ConfigurationError(
+                f"{self.name} is the database of another application: give the shared budget a "
+                "file of its own"
+            )
         if version not in (0, _VERSION):
             raise ConfigurationError(
                 f"{self.name} was written by another version of this package (its format is "
                 f"{version}, ours {_VERSION}): give it a file of its own"
             )
-        connection.execute("PRAGMA journal_mode = WAL")
-        # In WAL mode that loses no more than the last moments, and only if the power fails.
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute(
-            "CREATE TABLE IF NOT EXISTS tenant (host TEXT PRIMARY KEY, state TEXT) WITHOUT ROWID"
-        )
-        connection.execute(f"PRAGMA user_version = {_VERSION}")
-        self._files = self._identities()
-        return connection
+        return not is_ours
 
     def _identities(self) -> list[tuple[int, int] | None]:
         return [_identity(self._path), _identity(Path(f"{self._path}-wal"))]
@@ -156,10 +180,11 @@ class SqliteStore:
         if self._has_worked:
             return UnreachableError(told)
         if reason in _NOT_OURS:
-            return ConfigurationError(f"{told}; give it a file of its own")
+            return ConfigurationError(f"{told}; give the shared budget a file of its own")
         if reason in _NOT_ALLOWED or isinstance(error, PermissionError):
             return ConfigurationError(
-                f"{told}; the file and its folder must be there and writable for this process"
+                f"{told}; let this process read and write the file, those named like it with "
+                "-wal and -shm, and its folder"
             )
         return UnreachableError(told)
 
