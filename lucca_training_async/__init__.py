@@ -1,5 +1,6 @@
 """Async client of Lucca's Training API: one id or ten thousand, each with its own outcome."""
 
+from ._attempt import Attempt, OnAttempt
 from ._budget import Budget, MemoryLedger, Priority
 from ._bulk import (
     BulkResult,
@@ -72,6 +73,7 @@ from .settings import ApiKey, ClientOptions, RateLimit, RetryPolicy, Settings, T
 __all__ = [
     "Added",
     "ApiKey",
+    "Attempt",
     "AuthenticationError",
     "BadRequestError",
     "Budget",
@@ -94,6 +96,7 @@ __all__ = [
     "MemoryLedger",
     "Missing",
     "NotFoundError",
+    "OnAttempt",
     "OnError",
     "OnOutcome",
     "OnProgress",

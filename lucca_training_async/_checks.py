@@ -13,6 +13,7 @@ from typing import Any, TypeGuard
 from attrs import Attribute
 from yarl import URL
 
+from ._callbacks import fault_of_function
 from .errors import ConfigurationError
 
 # Lucca's developer documentation, "Hosts": production, test and demo accounts, and sandboxes.
@@ -61,6 +62,11 @@ def non_negative_seconds(owner: object, attribute: Attribute[Any], value: object
             f"{_name(owner, attribute)} must be a finite number of seconds, 0 or more, "
             f"not {_told(value)}"
         )
+
+
+def plain_function(_: object, attribute: Attribute[Any], value: object) -> None:
+    if fault := fault_of_function(attribute.name, value):
+        raise ConfigurationError(fault)
 
 
 def optional_positive_seconds(owner: object, attribute: Attribute[Any], value: object) -> None:

@@ -36,7 +36,7 @@ class LuccaTrainingClient:
         api_key: The key alone; it appears in no repr, log, error or pickle.
         options: The other attributes of :class:`Settings`: ``session``, ``timeouts``,
             ``retry``, ``rate_limit``, ``max_concurrency``, ``allow_any_host``, ``trust_env``,
-            ``max_body_bytes``, ``shared_budget``, ``shared_budget_required``.
+            ``max_body_bytes``, ``shared_budget``, ``shared_budget_required``, ``on_attempt``.
 
     Attributes:
         realized_trainings: Reads realized trainings.

@@ -18,12 +18,15 @@ import tenacity
 from yarl import URL
 
 from . import _checks
+from ._attempt import OnAttempt
 from ._budget_url import check_shared_budget, shown
+from ._callbacks import name_of
 from ._checks import (
     fewer_than_requests,
     instance_of,
     non_negative_seconds,
     optional_positive_seconds,
+    plain_function,
     positive_int,
     positive_seconds,
 )
@@ -206,6 +209,7 @@ class ClientOptions(TypedDict, total=False):
     max_body_bytes: int
     shared_budget: str | Ledger | SharedBudget | None
     shared_budget_required: bool
+    on_attempt: OnAttempt | None
 
 
 @attrs.frozen(init=False)
@@ -234,6 +238,10 @@ class Settings:
         shared_budget_required: Whether to raise
             :class:`~lucca_training_async.SharedBudgetError` where that can't be reached, rather
             than to go on within this client's part of the budget. It needs a ``shared_budget``.
+        on_attempt: A plain function that is called with an
+            :class:`~lucca_training_async.Attempt` after each request, retries and 429s
+            included, to count and measure them. It runs in the event loop, so let it be quick.
+            What it raises is logged once, and the client goes on.
 
     Raises:
         ConfigurationError: A setting can't work.
@@ -257,6 +265,7 @@ class Settings:
         default=None, validator=check_shared_budget, repr=shown
     )
     shared_budget_required: bool = attrs.field(default=False, validator=instance_of(bool))
+    on_attempt: OnAttempt | None = attrs.field(default=None, validator=plain_function, repr=name_of)
 
     @forgetting_arguments
     def __init__(self, host: str, api_key: str | ApiKey, **options: Unpack[ClientOptions]) -> None:

@@ -16,7 +16,10 @@ from lucca_training_async.sandbox import Sandbox
 ROOT = Path(__file__).parent.parent
 # It needs what tests/integrations needs, and runs there.
 INTEGRATIONS = ROOT / "docs" / "integrations.md"
-DOCUMENTS = [ROOT / "README.md", *sorted({*(ROOT / "docs").glob("*.md")} - {INTEGRATIONS})]
+# It needs what not everybody has, and runs in tests/test_watching_page.py.
+WATCHING = ROOT / "docs" / "watching.md"
+ELSEWHERE = {INTEGRATIONS, WATCHING}
+DOCUMENTS = [ROOT / "README.md", *sorted({*(ROOT / "docs").glob("*.md")} - ELSEWHERE)]
 
 run_python = PythonEvaluator()
 

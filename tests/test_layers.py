@@ -17,6 +17,7 @@ PACKAGE = Path(lucca_training_async.__file__).parent
 # From the ground up. A room imports from those below it, and from itself.
 FLOORS = [
     ["errors"],
+    ["_attempt", "_callbacks"],
     ["_budget_url", "_checks", "_redaction", "_version", "ledger", "settings", "models"],
     ["_budget"],
     ["_http"],
@@ -33,7 +34,7 @@ ANNEXES = {
     "_standalone": {"LuccaTrainingClient", "RetryPolicy", "sandbox"},
     "__init__": {
         *("_budget", "_bulk", "_lists", "client", "errors", "models", "resources", "settings"),
-        "_version",
+        *("_attempt", "_version"),
     },
     "__main__": {"cli"},
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import re
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -108,6 +110,7 @@ WRONG_OPTIONS: dict[str, list[object]] = {
     "max_body_bytes": [0, -5, None, 1e6, "10 MB"],
     "shared_budget": [5, True, "lucca.db", "sqlite://", "sqlite:///no/such/folder/lucca.db"],
     "shared_budget_required": [None, 1, "yes"],
+    "on_attempt": [5, "print", (print,), asyncio.sleep, functools.partial(asyncio.sleep, 1)],
 }
 OPTIONS = [(name, value) for name, values in WRONG_OPTIONS.items() for value in values]
 

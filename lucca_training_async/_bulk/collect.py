@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .callbacks import call_plain, check_plain_function
+from .._callbacks import call_plain, check_plain_function
 from .engine import BulkRun
 from .outcomes import BulkResult, OnOutcome, Outcome
 

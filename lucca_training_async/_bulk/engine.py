@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol
 
 from .._budget import Cause, Gate, Owner, Priority, logger
+from .._callbacks import call_plain, check_plain_function
 from ..errors import (
     DecodeError,
     InvalidIdError,
@@ -24,7 +25,6 @@ from ..errors import (
     ResponseError,
 )
 from ..models import RealizedTraining
-from .callbacks import call_plain, check_plain_function
 from .ids import IdSource, TakenId, check_ids, length_of
 from .outcomes import (
     BulkStats,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import Any, Generic, TypeVar
 
@@ -78,6 +79,21 @@ class Call(Generic[T]):
             self.requests -= 1
         if target is not self.target or self.requests:
             owner.retries -= 1
+
+    def answered(self, target: Target[Any], status: int, sent_at: float) -> None:
+        """The request that is under way was, whatever with."""
+        if logger.isEnabledFor(logging.DEBUG):
+            log_attempt(self, target, status, sent_at)
+
+    def failed(self, error: BaseException) -> None:
+        """The request that is under way, or the answer to it, came to this."""
+
+    def goes_on(self, seconds: float = 0.0) -> None:
+        """What comes next is decided: another request, so many seconds from now or later."""
+
+    def elapsed(self) -> float:
+        """Seconds since its first request was sent."""
+        return self.gate.now() - self.started_at if self.requests else 0.0
 
     def forget(self) -> None:
         """Let go of the errors, whose tracebacks lead here."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import logging
 import math
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ import attrs
 import tenacity
 from yarl import URL
 
-from .._budget import Admission, Cause, Gate, GateClosedError, Owner, Priority, Sent, logger
+from .._budget import Admission, Cause, Gate, GateClosedError, Owner, Priority, Sent
 from ..errors import LuccaConnectionError, LuccaError, RateLimitedError, RequestError
 from ..models import WireError, WrongIdError
 from ..settings import ApiKey, RetryPolicy, Timeouts
@@ -139,11 +138,9 @@ class Caller:
         Raises:
             LuccaError: The error of the last attempt, or the owner's end.
         """
-        gate = self._link.gate
         url = self._base_url.with_path(path, encoded=True)
         url = URL(f"{url}?{query}", encoded=True) if query else url
-        target = Target(url, read, self._witness)
-        call = Call(target, gate, gate.place(owner))
+        call = self._link.call(Target(url, read, self._witness), owner, self._deadline)
         try:
             try:
                 return await self._attempt(call)
@@ -170,6 +167,7 @@ class Caller:
         fatal = owner.fatal if self._fatal is None else self._fatal
         while True:
             call.settle_doubt()
+            call.goes_on()
             if call.doubt is not None and self._link.health.witness is None:
                 await self._hold(call)
                 continue
@@ -230,9 +228,13 @@ class Caller:
     async def _exchange(
         self, call: Call[Any], target: Target[T], admission: Admission, sent_at: float
     ) -> T:
-        reply = await self._send(call, target, admission, sent_at)
-        admission.sent = Sent.CUT_OFF if is_given_up(reply.status) else Sent.ANSWERED
-        return self._judge(call, target, reply)
+        try:
+            reply = await self._send(call, target, admission, sent_at)
+            admission.sent = Sent.CUT_OFF if is_given_up(reply.status) else Sent.ANSWERED
+            return self._judge(call, target, reply)
+        except BaseException as error:
+            call.failed(error)
+            raise
 
     async def _send(
         self, call: Call[Any], target: Target[T], admission: Admission, sent_at: float
@@ -260,8 +262,7 @@ class Caller:
             call.uncount(target)
             kept_back = self._kept_back(call, target, dispatch)
         else:
-            if logger.isEnabledFor(logging.DEBUG):
-                log_attempt(call, target, reply.status, sent_at)
+            call.answered(target, reply.status, sent_at)
             if notice := deprecation_notice(reply.headers):
                 self._link.tell_deprecation(target.url, notice)
             return reply
@@ -308,7 +309,7 @@ class Caller:
                 raise error
             return
         seconds = self._blame.refused(call, admission, error, target, sent_at)
-        if self._elapsed(call) + seconds > self._deadline:
+        if call.elapsed() + seconds > self._deadline:
             raise error
         log_retry(call, error, seconds, "not counted as an attempt")
 
@@ -340,14 +341,10 @@ class Caller:
             assert call.failure is not None
             number = f"attempt {state.attempt_number} of {self._policy.max_attempts} failed"
             log_retry(call, call.failure, state.upcoming_sleep, number)
+            call.goes_on(state.upcoming_sleep)
 
         def rest(seconds: float) -> Awaitable[None]:
             return call.gate.rest(call.place, seconds)
 
-        loop = retrying(
-            self._policy, elapsed=lambda: self._elapsed(call), sleep=rest, before_sleep=log
-        )
+        loop = retrying(self._policy, elapsed=call.elapsed, sleep=rest, before_sleep=log)
         return await loop.resume(call.failure, lambda: self._attempt(call), call.failures)
-
-    def _elapsed(self, call: Call[T]) -> float:
-        return call.gate.now() - call.started_at if call.requests else 0.0

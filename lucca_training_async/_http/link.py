@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TypeVar
 
 from yarl import URL
 
-from .._budget import Budget, Gate, Ledger, OwnLedger, SharedLedger, logger, open_ledger
+from .._budget import Budget, Gate, Ledger, Owner, OwnLedger, SharedLedger, logger, open_ledger
 from ..errors import ClientClosedError
 from ..settings import RateLimit, Settings
 from .answers import quoted
-from .health import Health
+from .attempts import Call
+from .health import Health, Target
 from .session import Session
+from .watching import Watch
+
+T = TypeVar("T")
 
 
 class Link:
@@ -21,6 +26,8 @@ class Link:
         self.settings: Settings = settings
         self.session: Session = Session(settings)
         self.health: Health = Health()
+        hook = settings.on_attempt
+        self._watch = None if hook is None else Watch(hook, settings.api_key)
         self._gate: Gate | None = None
         self._ledger: Ledger | None = None
         self._longest_attempt = settings.longest_attempt
@@ -76,6 +83,13 @@ class Link:
         self.bind()
         if isinstance(self._ledger, SharedLedger):
             await self._ledger.open()
+
+    def call(self, target: Target[T], owner: Owner, deadline: float) -> Call[T]:
+        """A new call of a client that has been bound; it is watched if that is asked for."""
+        gate = self.gate
+        if self._watch is None:
+            return Call(target, gate, gate.place(owner))
+        return self._watch.call(target, gate, gate.place(owner), deadline)
 
     @property
     def gate(self) -> Gate:

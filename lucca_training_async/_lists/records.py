@@ -10,8 +10,8 @@ from typing import Generic, Literal, TypeVar
 import attrs
 
 from .._budget import Priority, check_priority
-from .._bulk.callbacks import call_plain, check_plain_function
 from .._bulk.stops import StoppableRun
+from .._callbacks import call_plain, check_plain_function
 from .._http.call import Caller
 from ..errors import BadRequestError, DecodeError, LuccaError
 from ..models import Record
