@@ -48,6 +48,18 @@ def fewer_than_requests(owner: Any, attribute: Attribute[Any], value: object) ->
         )
 
 
+def mapping(_: object, attribute: Attribute[Any], value: object) -> None:
+    """Not every one says that it is a MutableMapping: those on a disk don't."""
+    needed = ("__getitem__", "__setitem__", "get")
+    if value is None or (not isinstance(value, type) and all(hasattr(value, it) for it in needed)):
+        return
+    told = value.__name__ + ", a class" if isinstance(value, type) else type(value).__name__
+    raise ConfigurationError(
+        f"{attribute.name} must be a mutable mapping, such as a dict or a cachetools.TTLCache, "
+        f"not {told}"
+    )
+
+
 def positive_seconds(owner: object, attribute: Attribute[Any], value: object) -> None:
     if not _is_finite_number(value) or value <= 0:
         raise ConfigurationError(

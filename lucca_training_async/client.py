@@ -36,7 +36,8 @@ class LuccaTrainingClient:
         api_key: The key alone; it appears in no repr, log, error or pickle.
         options: The other attributes of :class:`Settings`: ``session``, ``timeouts``,
             ``retry``, ``rate_limit``, ``max_concurrency``, ``allow_any_host``, ``trust_env``,
-            ``max_body_bytes``, ``shared_budget``, ``shared_budget_required``, ``on_attempt``.
+            ``max_body_bytes``, ``shared_budget``, ``shared_budget_required``, ``on_attempt``,
+            ``cache``.
 
     Attributes:
         realized_trainings: Reads realized trainings.
@@ -60,7 +61,12 @@ class LuccaTrainingClient:
         self._link = link or Link(settings)
         self._link.allow(settings.longest_attempt)
         self._caller = caller = Caller(self._link, settings.retry, settings.timeouts)
-        self.realized_trainings = RealizedTrainings(caller)
+        self.realized_trainings = RealizedTrainings(
+            caller,
+            self._link.flights,
+            self._link.cache,
+            manner=(settings.retry, settings.timeouts),
+        )
         self.trainings = Trainings(caller)
         self.training_demands = TrainingDemands(caller)
 

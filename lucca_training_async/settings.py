@@ -9,7 +9,7 @@ Everything is checked where it is written, before a request is spent.
 import functools
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any, NoReturn, ParamSpec, TypedDict, TypeVar, Unpack, cast
 
 import aiohttp
@@ -24,6 +24,7 @@ from ._callbacks import name_of
 from ._checks import (
     fewer_than_requests,
     instance_of,
+    mapping,
     non_negative_seconds,
     optional_positive_seconds,
     plain_function,
@@ -33,6 +34,7 @@ from ._checks import (
 from ._redaction import Redactor
 from .errors import ConfigurationError
 from .ledger import Ledger, SharedBudget
+from .models import RealizedTraining
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -114,7 +116,7 @@ class RetryPolicy:
     retry_after_max: float = attrs.field(default=120.0, validator=non_negative_seconds)
     patience: float = attrs.field(default=900.0, validator=non_negative_seconds)
     wait: Callable[[tenacity.RetryCallState], float] | None = attrs.field(
-        default=None, kw_only=True, validator=_check_wait
+        default=None, kw_only=True, validator=_check_wait, hash=False
     )
 
 
@@ -210,6 +212,7 @@ class ClientOptions(TypedDict, total=False):
     shared_budget: str | Ledger | SharedBudget | None
     shared_budget_required: bool
     on_attempt: OnAttempt | None
+    cache: MutableMapping[int, RealizedTraining] | None
 
 
 @attrs.frozen(init=False)
@@ -242,6 +245,10 @@ class Settings:
             :class:`~lucca_training_async.Attempt` after each request, retries and 429s
             included, to count and measure them. It runs in the event loop, so let it be quick.
             What it raises is logged once, and the client goes on.
+        cache: A mapping in which ``get``, ``get_many`` and ``stream`` find realized trainings by
+            their ids, and keep what Lucca gives, lists included: a dict, a
+            ``cachetools.TTLCache``. For how long, and how many, is up to the mapping. One for
+            each tenant.
 
     Raises:
         ConfigurationError: A setting can't work.
@@ -266,6 +273,9 @@ class Settings:
     )
     shared_budget_required: bool = attrs.field(default=False, validator=instance_of(bool))
     on_attempt: OnAttempt | None = attrs.field(default=None, validator=plain_function, repr=name_of)
+    cache: MutableMapping[int, RealizedTraining] | None = attrs.field(
+        default=None, validator=mapping, repr=name_of, eq=id
+    )
 
     @forgetting_arguments
     def __init__(self, host: str, api_key: str | ApiKey, **options: Unpack[ClientOptions]) -> None:

@@ -20,7 +20,7 @@ from lucca_training_async.sandbox.window import busiest_window
 from .redis_server import HAS_REDIS, redis_server
 
 WORKER = Path(__file__).with_name("budget_worker.py")
-LIMIT, PERIOD = 10, 0.25
+LIMIT, PERIOD = 10, 0.4
 LOST, FOUND = "can't be reached", "is reached again"
 _PATIENCE = 30.0
 

@@ -20,6 +20,7 @@ FLOORS = [
     ["_attempt", "_callbacks"],
     ["_budget_url", "_checks", "_redaction", "_version", "ledger", "settings", "models"],
     ["_budget"],
+    ["_cache"],
     ["_http"],
     ["_bulk"],
     ["_lists"],

@@ -110,6 +110,7 @@ WRONG_OPTIONS: dict[str, list[object]] = {
     "max_body_bytes": [0, -5, None, 1e6, "10 MB"],
     "shared_budget": [5, True, "lucca.db", "sqlite://", "sqlite:///no/such/folder/lucca.db"],
     "shared_budget_required": [None, 1, "yes"],
+    "cache": [5, "cache", [], dict, True],
     "on_attempt": [5, "print", (print,), asyncio.sleep, functools.partial(asyncio.sleep, 1)],
 }
 OPTIONS = [(name, value) for name, values in WRONG_OPTIONS.items() for value in values]

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol
 
 from .._budget import Cause, Gate, Owner, Priority, logger
+from .._cache import Cache
 from .._callbacks import call_plain, check_plain_function
 from ..errors import (
     DecodeError,
@@ -64,6 +65,7 @@ class BulkRun(StoppableRun):
         fetch: Gets one record.
         way: What it is fetched by.
         priority: That of its requests.
+        cache: Where records are that need no request.
         on_progress: Called after each outcome, or None.
 
     Raises:
@@ -79,6 +81,7 @@ class BulkRun(StoppableRun):
         fetch: Fetch,
         way: Way,
         priority: Priority = "bulk",
+        cache: Cache | None = None,
         on_progress: OnProgress | None = None,
     ) -> None:
         super().__init__(way.patience, priority)
@@ -89,6 +92,8 @@ class BulkRun(StoppableRun):
         self.workers: int = min(way.max_concurrency, max(1, self.total or way.max_concurrency))
         self._fetch = fetch
         self._way = way
+        self._cache = cache or Cache(None)
+        self._cached = 0
         self._on_progress = on_progress
         self._tasks: list[asyncio.Task[None]] = []
         self._reading: set[asyncio.Task[Any]] = set()
@@ -265,6 +270,8 @@ class BulkRun(StoppableRun):
     async def _outcome(self, taken: TakenId) -> Outcome:
         if isinstance(taken.id, InvalidIdError):
             return Refused(taken.value, taken.id)
+        if (known := self.known(taken.id)) is not None:
+            return known
         if (stopped := self.stopped) is not None:
             return Failed(taken.id, stopped)
         # Kept as values: their tracebacks would keep this run's frames alive with them.
@@ -283,6 +290,14 @@ class BulkRun(StoppableRun):
         self.note_answer(None)
         return Found(taken.id, training)
 
+    def known(self, id: int) -> Found | None:
+        """The outcome of an id that needs no request."""
+        record = self._cache.get(id)
+        if record is None:
+            return None
+        self._cached += 1
+        return Found(id, record)
+
     # -- what can be seen of it
 
     @property
@@ -295,7 +310,9 @@ class BulkRun(StoppableRun):
         mine = {cause: min(lost[cause] - self._lost_before[cause], elapsed) for cause in Cause}
         outages, pauses = mine[Cause.OUTAGE], mine[Cause.PAUSE]
         waited = self.waited(now)
-        return BulkStats(self.requests, self.retries, waited, elapsed, outages, pauses)
+        return BulkStats(
+            self.requests, self.retries, waited, elapsed, outages, pauses, cached=self._cached
+        )
 
     def _tell_progress(self) -> None:
         if self._on_progress is not None:

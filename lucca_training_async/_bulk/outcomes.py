@@ -132,6 +132,7 @@ class BulkStats:
         pages: Pages of the list that were read.
         requests_saved: How many ids the list brought beyond the requests that it took; less than
             nothing where those were in vain.
+        cached: Ids whose records came from the client's ``cache`` and cost no request.
     """
 
     requests: int = 0
@@ -143,6 +144,7 @@ class BulkStats:
     plan: Literal["each", "list"] = "each"
     pages: int = 0
     requests_saved: int = 0
+    cached: int = 0
 
 
 @attrs.frozen

@@ -8,10 +8,12 @@ from typing import TypeVar
 from yarl import URL
 
 from .._budget import Budget, Gate, Ledger, Owner, OwnLedger, SharedLedger, logger, open_ledger
+from .._cache import Cache
 from ..errors import ClientClosedError
 from ..settings import RateLimit, Settings
 from .answers import quoted
 from .attempts import Call
+from .flights import Flights
 from .health import Health, Target
 from .session import Session
 from .watching import Watch
@@ -26,6 +28,8 @@ class Link:
         self.settings: Settings = settings
         self.session: Session = Session(settings)
         self.health: Health = Health()
+        self.cache: Cache = Cache(settings.cache)
+        self.flights: Flights = Flights()
         hook = settings.on_attempt
         self._watch = None if hook is None else Watch(hook, settings.api_key)
         self._gate: Gate | None = None

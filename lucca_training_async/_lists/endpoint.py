@@ -61,11 +61,19 @@ class Endpoint(Generic[R]):
         caller: The way to it.
         path: Its path.
         record: What it lists.
+        keep: Called with each record that comes.
     """
 
-    def __init__(self, caller: Caller, path: str, record: type[R]) -> None:
+    def __init__(
+        self,
+        caller: Caller,
+        path: str,
+        record: type[R],
+        keep: Callable[[R], None] | None = None,
+    ) -> None:
         self.caller: Caller = caller
         self.path: str = path
+        self._keep = keep
         self._parse: Callable[[bytes], WirePage[R]] = page_reader(record)
         # By commas, unless something else is known.
         self._default = ArrayStyle.COMMAS
@@ -186,6 +194,10 @@ class Endpoint(Generic[R]):
             Bad(item_error(reply, item, key), item.id) if isinstance(item, BadItem) else item
             for item in page.items
         ]
+        if self._keep is not None:
+            for item in items:
+                if not isinstance(item, Bad):
+                    self._keep(item)
         return Sheet(items, page, str(reply.url))
 
 

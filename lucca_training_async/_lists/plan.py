@@ -18,6 +18,7 @@ from .._budget import Priority, logger
 from .._bulk import BulkRun, BulkStats, Found, OnProgress, Outcome, Refused
 from .._bulk.engine import Deliver, Fetch, Way
 from .._bulk.ids import TakenId
+from .._cache import Cache
 from .._http.answers import Reply
 from .._http.call import Caller
 from ..errors import ClientClosedError, InvalidIdError, LuccaError, RequestError, UsageError
@@ -76,6 +77,7 @@ class PlannedRun(BulkRun):
         fetch: As for :class:`BulkRun`.
         way: As for :class:`BulkRun`.
         priority: As for :class:`BulkRun`.
+        cache: As for :class:`BulkRun`.
         on_progress: As for :class:`BulkRun`.
 
     Raises:
@@ -93,10 +95,17 @@ class PlannedRun(BulkRun):
         fetch: Fetch,
         way: Way,
         priority: Priority = "bulk",
+        cache: Cache | None = None,
         on_progress: OnProgress | None = None,
     ) -> None:
         super().__init__(
-            ids, check=check, fetch=fetch, way=way, priority=priority, on_progress=on_progress
+            ids,
+            check=check,
+            fetch=fetch,
+            way=way,
+            priority=priority,
+            cache=cache,
+            on_progress=on_progress,
         )
         self._plan = plan
         self._endpoint = endpoint
@@ -173,6 +182,8 @@ class PlannedRun(BulkRun):
             while (taken := await take()) is not None:
                 if isinstance(taken.id, InvalidIdError):
                     await self.hand_over(deliver, taken, Refused(taken.value, taken.id))
+                elif (known := self.known(taken.id)) is not None:
+                    await self.hand_over(deliver, taken, known)
                 else:
                     pending[taken.id] = taken
             yield pending

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
-    Awaitable,
-    Callable,
+    Hashable,
     Iterable,
     Mapping,
 )
 from datetime import date, timedelta
 from typing import SupportsIndex
 
-from .._budget import Owner, Priority
+from .._budget import Priority
 from .._bulk import BulkResult, BulkRun, OnOutcome, OnProgress, OutcomeStream, collect
-from .._http.answers import Reply
+from .._cache import Cache
 from .._http.call import Caller
+from .._http.flights import Flights
 from .._lists import (
     Change,
     Endpoint,
@@ -28,33 +28,40 @@ from .._lists import (
     check_plan,
     count,
 )
-from ..models import RealizedTraining, reader
+from ..models import RealizedTraining
 from ._filters import Ids, day
 from ._ids import check_id
 from ._realized_filters import realized_filters
-
-_PATH = "/talent-training/api/v2/realized-trainings"
-_read = reader(RealizedTraining)
+from ._single import PATH, Single, single
 
 
 class RealizedTrainings:
     """Reads realized trainings; found as ``client.realized_trainings``."""
 
-    def __init__(self, caller: Caller) -> None:
+    def __init__(
+        self, caller: Caller, flights: Flights, cache: Cache, manner: tuple[Hashable, ...]
+    ) -> None:
         self._caller = caller
-        self._endpoint: Endpoint[RealizedTraining] = Endpoint(caller, _PATH, RealizedTraining)
+        self._cache = cache
+        self._single = Single(caller, flights, cache, manner)
+        self._endpoint: Endpoint[RealizedTraining] = Endpoint(
+            caller, PATH, RealizedTraining, cache.put
+        )
 
     async def get(
-        self, id: SupportsIndex, *, priority: Priority = "interactive"
+        self, id: SupportsIndex, *, priority: Priority = "interactive", fresh: bool = False
     ) -> RealizedTraining:
         """One realized training.
 
-        Waits for the request budget, and retries as the client's ``RetryPolicy`` says.
+        Waits for the request budget, and retries as the client's ``RetryPolicy`` says. Calls for
+        one id that are under way together share one request; each of them may be cancelled, and
+        the last one cancels it.
         Source: Lucca's developer documentation, "Get a realized-training" (v2).
 
         Args:
             id: Which.
             priority: ``"interactive"`` goes before all that is ``"bulk"``.
+            fresh: Ask Lucca, whatever the client's ``cache`` holds.
 
         Raises:
             ValueError: ``priority`` is none.
@@ -76,10 +83,7 @@ class RealizedTrainings:
             ClientClosedError: The client is closed.
             UsageError: The client belongs to another event loop.
         """
-        checked = check_id(id)
-        owner = self._caller.owner(priority)
-        with self._caller.on_behalf_of(owner):
-            return await self._fetch(checked, owner)
+        return await self._single.get(check_id(id), priority, fresh=fresh)
 
     def list(
         self,
@@ -229,7 +233,9 @@ class RealizedTrainings:
         for each in known:
             check_id(each)
         listed = self.list(page_size=page_size, on_error=on_error, priority=priority)
-        return changes(known, listed, lambda ids: self._run(ids, "each", priority, None))
+        return changes(
+            known, listed, lambda ids: self._run(ids, "each", priority, None, Cache(None))
+        )
 
     async def get_many(
         self,
@@ -303,27 +309,22 @@ class RealizedTrainings:
         return OutcomeStream(self._run(ids, plan, priority, on_progress))
 
     def _run(
-        self, ids: object, plan: Plan, priority: Priority, on_progress: OnProgress | None
+        self,
+        ids: object,
+        plan: Plan,
+        priority: Priority,
+        on_progress: OnProgress | None,
+        cache: Cache | None = None,
     ) -> BulkRun:
         return PlannedRun(
             ids,
             plan=check_plan(plan),
             endpoint=self._endpoint,
-            single=_single,
+            single=single,
             check=check_id,
-            fetch=self._fetch,
+            fetch=self._single.fetch,
             way=self._caller,
             priority=priority,
+            cache=cache or self._cache,
             on_progress=on_progress,
         )
-
-    def _fetch(self, id: int, owner: Owner) -> Awaitable[RealizedTraining]:
-        path, read = _single(id)
-        return self._caller.get(path, read, owner)
-
-
-def _single(id: int) -> tuple[str, Callable[[Reply], RealizedTraining]]:
-    def read(reply: Reply) -> RealizedTraining:
-        return _read(reply.body, asked_for=id)
-
-    return f"{_PATH}/{id}", read
