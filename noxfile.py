@@ -54,7 +54,8 @@ def lowest(session: nox.Session) -> None:
     """The suite, with the oldest versions of the dependencies that we claim to support."""
     project = PYPROJECT["project"]
     extras = project["optional-dependencies"]
-    claimed = [*project["dependencies"], *extras["cli"], *extras["redis"]]
+    optional = [*extras["cli"], *extras["fastapi"], *extras["redis"]]
+    claimed = [*project["dependencies"], *optional]
     # Fails on a dependency that has no lower bound, which would not be pinned.
     bounds = [dependency.split(">=", 1) for dependency in claimed]
     pins = [f"{name}=={version}" for name, version in bounds]
