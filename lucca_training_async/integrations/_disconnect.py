@@ -86,14 +86,13 @@ class _Watch:
         if not self._has_answered:
             self.has_cancelled = True
             self._task.cancel()
-        await self._unread.put(message)
+        if self._unread.empty():  # somebody may be waiting for it
+            self._unread.put_nowait(message)
 
     async def receive(self) -> Message:
         if self._reader is None:
             return await self._receive()
-        if self._gone is not None and self._unread.empty():
-            return self._gone
-        return await self._unread.get()
+        return self._gone or await self._unread.get()
 
     async def send(self, message: Message) -> None:
         self._has_begun_to_answer = True
