@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -168,3 +169,11 @@ def test_a_websocket_and_a_mounted_application_have_it(sandbox: Sandbox) -> None
         with web.websocket_connect("/live") as connection:
             connection.send_text("235")
             assert RealizedTraining.from_json(connection.receive_text()).id == 235
+
+
+def test_every_name_is_in_the_reference() -> None:
+    from lucca_training_async.integrations import fastapi
+
+    reference = (Path(__file__).parent.parent / "docs" / "api.md").read_text()
+    for name in fastapi.__all__:
+        assert f":: {fastapi.__name__}.{name}" in reference

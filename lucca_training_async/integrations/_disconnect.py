@@ -104,5 +104,7 @@ class _Watch:
     async def send_nothing(self) -> None:
         """To nobody; what stands between us and the server expects an answer."""
         if not self._has_begun_to_answer:
-            await self._send({"type": "http.response.start", "status": _CLIENT_CLOSED_REQUEST})
+            headers: list[tuple[bytes, bytes]] = []
+            head = {"type": "http.response.start", "status": _CLIENT_CLOSED_REQUEST}
+            await self._send({**head, "headers": headers})
             await self._send({"type": "http.response.body", "body": b""})
