@@ -57,10 +57,12 @@ def test_the_client_is_from_the_environment_unless_it_is_made(
         assert web.get("/trainings/235").json()["id"] == 235
 
 
-def test_a_setting_that_can_not_work_fails_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_setting_that_can_not_work_fails_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delenv("LUCCA_HOST", raising=False)
     with pytest.raises(ConfigurationError, match="LUCCA_HOST"):
-        with TestClient(FastAPI(lifespan=lucca_lifespan())):
+        async with lucca_lifespan()(FastAPI()):
             raise AssertionError("it started")
 
 
@@ -105,15 +107,23 @@ def test_a_lifespan_without_a_state(sandbox: Sandbox) -> None:
         assert web.get("/trainings/235").status_code == 200
 
 
-def test_a_client_of_the_same_name_is_refused(sandbox: Sandbox) -> None:
+async def test_a_client_of_the_same_name_is_refused(sandbox: Sandbox) -> None:
     @asynccontextmanager
     async def mine(_: FastAPI) -> AsyncGenerator[dict[str, Any], None]:
         yield {"lucca": "another"}
 
-    make = lambda: LuccaTrainingClient(sandbox.url, sandbox.api_key)  # noqa: E731
+    client = LuccaTrainingClient(sandbox.url, sandbox.api_key)
     with pytest.raises(UsageError, match="'lucca'"):
-        with TestClient(FastAPI(lifespan=lucca_lifespan(make, mine))):
+        async with lucca_lifespan(lambda: client, mine)(FastAPI()):
             raise AssertionError("it started")
+    with pytest.raises(ClientClosedError):
+        await client.realized_trainings.get(235)
+
+
+def test_after_the_start_it_is_too_late_for_the_handlers() -> None:
+    app = FastAPI()
+    with TestClient(app), pytest.raises(UsageError, match="before"):
+        install_error_handlers(app)
 
 
 def test_the_state_is_typed(sandbox: Sandbox) -> None:

@@ -29,7 +29,7 @@ from .web_server import asked, served
 if TYPE_CHECKING or pytest.importorskip("fastapi"):
     from fastapi import APIRouter, Body, FastAPI, Response
     from fastapi.responses import JSONResponse, StreamingResponse
-    from pydantic import BaseModel, TypeAdapter
+    from pydantic import BaseModel, Field, TypeAdapter
     from starlette.middleware.gzip import GZipMiddleware
 
     from lucca_training_async.integrations.fastapi import install_error_handlers
@@ -74,6 +74,7 @@ DEMAND = TrainingDemand(
 class Page(BaseModel):
     first: RealizedTraining
     note: str
+    hours: Annotated[str, Field(serialization_alias="durationInHours")] = "8.5"
 
 
 router = APIRouter()
@@ -233,7 +234,8 @@ async def test_within_a_model_of_pydantics() -> None:
         answer = await asked(web, "/page")
     # What only looks like a member of a record is a text and stays one.
     assert answer.json == {"first": json.loads(FULL.to_json(), parse_float=Decimal)} | {
-        "note": '"durationInHours":"2.50"'
+        "note": '"durationInHours":"2.50"',
+        "durationInHours": "8.5",
     }
 
 

@@ -103,7 +103,12 @@ def install_error_handlers(app: FastAPI) -> None:
       :class:`~lucca_training_async.UsageError` are left alone: they are faults of the program.
     - The hours of records that a route returns are JSON numbers with all their digits.
     - A request that has asked for the client is cancelled when its own client has gone.
+
+    Raises:
+        UsageError: The application has started.
     """
+    if app.middleware_stack is not None:
+        raise UsageError("call install_error_handlers before the application starts")
     for kind, handler in HANDLERS.items():
         app.exception_handlers.setdefault(kind, handler)
     # The innermost of all, also of those that are added later: none has touched the body yet.
