@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -137,6 +138,19 @@ async def other(seen: Seen) -> None:
     seen.append("done")
 
 
+def cleaned_up(seen: Seen) -> Iterator[None]:
+    yield
+    seen.append("cleaned up")
+
+
+@router.get("/in-a-thread", dependencies=[Depends(cleaned_up)])
+def in_a_thread(lucca: LuccaClient, seen: Seen) -> None:
+    seen.append("begun")
+    while "go on" not in seen:
+        time.sleep(0.01)
+    seen.append("done")
+
+
 @router.post("/read")
 async def read(request: Request, lucca: LuccaClient, seen: Seen) -> int:
     seen.append(len(await request.body()))
@@ -214,6 +228,15 @@ async def test_a_route_that_has_not_asked_for_the_client_is_left_alone() -> None
         await on.leave("/other", until=lambda: on.seen)
         on.seen.append("go on")
         await eventually(lambda: on.seen[-1] == "done")
+
+
+async def test_a_route_in_a_thread_has_its_things_until_it_has_ended() -> None:
+    async with stage() as on:
+        await on.leave("/in-a-thread", until=lambda: on.seen)
+        await asked(on.web, "/trainings/7")  # time enough to clean up too early
+        on.seen.append("go on")
+        await eventually(lambda: on.seen[-1] == "cleaned up")
+    assert on.seen == ["begun", "go on", "done", "cleaned up"]
 
 
 @pytest.mark.parametrize("path", ["/read", "/parsed"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from typing import Any
 
 from starlette.requests import HTTPConnection
@@ -16,8 +17,7 @@ _CLIENT_CLOSED_REQUEST = 499
 class CancelOnDisconnect:
     """ASGI middleware: cancels a request, once somebody in it has asked for that.
 
-    Not every request, since a route in a thread goes on when its task is cancelled, while what
-    it uses is cleaned up behind its back.
+    Not every request: who does not know of it may not be written for it.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -47,8 +47,16 @@ class CancelOnDisconnect:
 def cancel_on_disconnect(connection: HTTPConnection) -> None:
     """From now on, this request is cancelled when its client goes before its answer is sent."""
     watch: _Watch | None = connection.scope.get(_KEY)
-    if watch is not None:
+    if watch is not None and not _is_in_a_thread(connection.scope.get("endpoint")):
         watch.begin()
+
+
+def _is_in_a_thread(endpoint: object) -> bool:
+    """A thread goes on when its task is cancelled, while what it uses is cleaned up behind it."""
+    if not inspect.isfunction(endpoint):
+        return False
+    function = inspect.unwrap(endpoint)
+    return not (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function))
 
 
 class _Watch:
