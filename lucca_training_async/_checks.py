@@ -39,6 +39,14 @@ def positive_int(owner: object, attribute: Attribute[Any], value: object) -> Non
         )
 
 
+def fewer_than_requests(owner: Any, attribute: Attribute[Any], value: object) -> None:
+    if not is_int(value) or not 0 <= value < owner.requests:
+        raise ConfigurationError(
+            f"{_name(owner, attribute)} must be an int of at least 0 and less than requests, "
+            f"which is {owner.requests}, not {_told(value)}"
+        )
+
+
 def positive_seconds(owner: object, attribute: Attribute[Any], value: object) -> None:
     if not _is_finite_number(value) or value <= 0:
         raise ConfigurationError(

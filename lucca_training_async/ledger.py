@@ -48,6 +48,14 @@ class Cause(Enum):
     DOUBT = "doubt"
 
 
+class Lane(Enum):
+    """For whom a slot is: people go first, and a bulk request leaves room for them."""
+
+    INTERACTIVE = "interactive"
+    BULK = "bulk"
+    LONG_BULK = "long bulk"
+
+
 @attrs.define(eq=False)
 class Lease:
     """One slot of the budget, taken in one round."""
@@ -71,10 +79,12 @@ class Wait:
         seconds: Ask again so much later; infinity if one of the leases that whoever asks
             holds must be settled first.
         closed: Why the ledger is closed, perhaps by another process, or None if it is not.
+        probing: Whether one request is under way to see whether more may be.
     """
 
     seconds: float
     closed: Cause | None = None
+    probing: bool = attrs.field(default=False, eq=False)
 
 
 @attrs.frozen
@@ -119,8 +129,11 @@ class Standing:
 class Ledger(Protocol):
     """What a gate asks of whoever keeps the tenant's budget."""
 
-    async def take(self) -> Lease | Wait:
-        """A slot, or how long to wait for one. Cancelled, it leaves none taken."""
+    async def take(self, lane: Lane = Lane.INTERACTIVE) -> Lease | Wait:
+        """A slot for a request of this lane, or how long to wait for one.
+
+        Cancelled, it leaves none taken. A lane that is held back waits longer than one that isn't.
+        """
         ...
 
     def settle(self, lease: Lease, sent: Sent) -> None:

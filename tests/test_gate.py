@@ -11,7 +11,7 @@ import random
 import pytest
 
 from lucca_training_async import RateLimit
-from lucca_training_async._budget import Budget, Lease, Owner, Place, Sent, Wait
+from lucca_training_async._budget import Budget, Lane, Lease, Owner, Place, Sent, Wait
 
 from .gates import (
     A_MOMENT,
@@ -254,8 +254,8 @@ async def test_a_ledger_that_fails_holds_up_nobody() -> None:
     class FailsOnce(SlowLedger):
         failed = False
 
-        async def take(self) -> Lease | Wait:
-            answer = await super().take()
+        async def take(self, lane: Lane = Lane.INTERACTIVE) -> Lease | Wait:
+            answer = await super().take(lane)
             if not self.failed:
                 self.failed = True
                 raise OSError("the database was gone, for once")

@@ -11,7 +11,7 @@ import math
 import pytest
 
 from lucca_training_async import RateLimit
-from lucca_training_async._budget import Cause, GateClosedError, Lease, Owner, Sent, Wait
+from lucca_training_async._budget import Cause, GateClosedError, Lane, Lease, Owner, Sent, Wait
 
 from .gates import (
     LateLedger,
@@ -301,8 +301,8 @@ async def test_an_impatient_one_that_learns_of_a_closure_leaves_the_others_a_tim
 class RoundingLedger(SlowLedger):
     """One that tells of a closure a hair more than it was told."""
 
-    async def take(self) -> Lease | Wait:
-        answer = await super().take()
+    async def take(self, lane: Lane = Lane.INTERACTIVE) -> Lease | Wait:
+        answer = await super().take(lane)
         if isinstance(answer, Lease):
             return answer
         return Wait(answer.seconds + 1e-9, closed=answer.closed)
@@ -376,8 +376,8 @@ async def test_a_refused_request_that_lingers_holds_up_nobody() -> None:
 
 async def test_a_wait_too_short_to_move_the_clock_is_no_endless_loop() -> None:
     class Rounded(SlowLedger):
-        async def take(self) -> Lease | Wait:
-            answer = await super().take()
+        async def take(self, lane: Lane = Lane.INTERACTIVE) -> Lease | Wait:
+            answer = await super().take(lane)
             assert self.asked < 10
             return answer if now() > 1000 else Wait(1e-18)
 

@@ -7,7 +7,9 @@ import math
 
 import pytest
 
+from lucca_training_async import RateLimit
 from lucca_training_async._budget import Cause, Gate, GateClosedError, Owner, Sent
+from lucca_training_async._budget.memory import MemoryStore
 
 from .gates import (
     A_503,
@@ -25,6 +27,7 @@ from .gates import (
     make_gate,
     now,
     queue,
+    shared_by,
     shared_gate,
 )
 from .gates import nobody_waits_for_ever as nobody_waits_for_ever
@@ -323,6 +326,25 @@ async def test_patience_for_an_outage_elsewhere_counts_from_when_we_learn_of_it(
         leave(await admit(gate, run))
     ledger.close_elsewhere(1)
     assert (await refusal(gate, run)).closure.since == 0
+
+
+async def test_an_outage_elsewhere_is_over_when_somebody_else_was_answered() -> None:
+    """Though there is no slot to find that out by oneself."""
+    store = MemoryStore(asyncio.get_running_loop().time)
+    limit = RateLimit(2, 60.0)
+    here, there = (make_gate(limit, ledger=shared_by(store, limit)) for _ in range(2))
+    close(there, await admit(there), 5, OUTAGE)
+    assert (await refusal(here)).closure.seen is None
+    await asyncio.sleep(6)
+    probe = await admit(there)
+    await refusal(here)
+    answer(there, probe, now())
+    await admit(there)
+    waiter = await queue(here)
+    await asyncio.sleep(1)
+    assert not waiter.done()
+    assert here.budget().closed_by is None
+    leave(await waiter)
 
 
 # -- telling runs

@@ -12,7 +12,15 @@ import pytest
 from lucca_training_async import ConfigurationError
 from lucca_training_async._budget import Cause
 from lucca_training_async._budget.redis import RedisStore
-from lucca_training_async._budget.steps import Close, Meet, Settle, Take, UnreachableError
+from lucca_training_async._budget.steps import (
+    Close,
+    Kept,
+    Meet,
+    Restore,
+    Settle,
+    Take,
+    UnreachableError,
+)
 
 from .redis_server import ASK, HAS_REDIS, PASSWORD, Stage, answering
 from .redis_server import stage as stage
@@ -34,6 +42,13 @@ async def test_doubt_lasts_a_period_though_the_first_to_tell_names_none(stage: S
     tenant, _ = await stage.apply(Settle("one", "one:1", 0, 60.0, answered=True))
     assert tenant.opens_at - tenant.touched_at == pytest.approx(90.0, abs=0.1)
     assert (tenant.closed_by, tenant.allowed) == (Cause.DOUBT, 1)
+
+
+async def test_doubt_lasts_no_longer_than_the_period_that_is_known(stage: Stage) -> None:
+    await stage.apply(Take(attrs.evolve(ASK, period=2.0)))
+    await stage.other.hset("lucca:{acme}:state", "run", "another")
+    tenant, _ = await stage.apply(Settle("one", "one:1", 0, 2.0, answered=True))
+    assert tenant.opens_at - tenant.touched_at == pytest.approx(2.0, abs=0.1)
 
 
 async def test_doubt_lasts_a_minute_where_nobody_has_named_a_period(stage: Stage) -> None:
@@ -70,8 +85,7 @@ async def test_a_script_that_fails_changes_nothing(stage: Stage) -> None:
 
 
 async def test_thousands_of_requests_may_be_under_way(stage: Stage) -> None:
-    asks = [attrs.evolve(ASK, token=f"one:{number}", requests=None) for number in range(5000)]
-    await stage.apply(*map(Take, asks))
+    await stage.apply(Restore("one", {f"one:{each}": Kept(135.0, 0, 15.0) for each in range(5000)}))
     tenant, _ = await stage.apply()
     assert len(tenant.slots) == 5000
     assert all(slot.held_until is not None for slot in tenant.slots.values())
@@ -156,9 +170,18 @@ async def test_the_format_of_another_version_is_told(stage: Stage) -> None:
     await newcomer.aclose()
 
 
-@pytest.mark.parametrize("option", ["db=x", "nonsense=1", "socket_timeout=soon"])
-async def test_an_option_that_there_is_not_is_told(option: str) -> None:
-    store = RedisStore(f"redis://me:{PASSWORD}@127.0.0.1:1/0?{option}")
+@pytest.mark.parametrize(
+    "option",
+    [
+        *("db=x", "nonsense=1", "socket_timeout=soon", "encoding=nope", "retry=x", "protocol=9"),
+        *("credential_provider=x", "retry_on_error=x", "ssl_cert_reqs=bogus"),
+    ],
+)
+async def test_an_option_that_there_is_not_is_told(stage: Stage, option: str) -> None:
+    url = f"{stage.server.url}?password={PASSWORD}&{option}"
+    if option.startswith("ssl"):
+        url = f"rediss://me:{PASSWORD}@127.0.0.1:1/0?{option}"
+    store = RedisStore(url)
     with pytest.raises(ConfigurationError, match="does not take this URL") as caught:
         await store.apply("acme", [])
     assert_is_hidden(caught.value)

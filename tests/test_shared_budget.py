@@ -1,73 +1,25 @@
-"""Several clients of one budget: together within the limit, whoever dies, stops or loses touch."""
+"""Several clients of one budget: together within the limit, whoever dies or stops."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import random
-from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lucca_training_async import ConfigurationError, RateLimit, SharedBudgetError
-from lucca_training_async._budget import Cause, Lease, Sent, Wait
+from lucca_training_async import RateLimit
+from lucca_training_async._budget import Cause, Sent, Wait
 from lucca_training_async._budget.lease import TIME_TO_BEGIN, SharedLease
-from lucca_training_async._budget.memory import MemoryStore
 from lucca_training_async._budget.shared import SharedLedger
-from lucca_training_async._budget.steps import Step, UnreachableError
-from lucca_training_async._budget.tenant import Tenant
 from lucca_training_async.sandbox.window import busiest_window
 
-from .gates import A_MOMENT, all_there_are, leased, now, patiently, refused, shared_by
+from .fragile import LONGEST, client, fragile, settled, sharing
+from .fragile import everybody_leaves as everybody_leaves
+from .gates import A_MOMENT, all_there_are, leased, now, patiently, refused
 from .virtual_time import run
-
-LIMIT = RateLimit(10, 60.0)
-LONGEST = 15.0
-
-
-class FragileStore(MemoryStore):
-    """A store that can get out of reach, and lose its data."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        super().__init__(clock)
-        self.is_reachable = True
-        self.never = False
-
-    async def apply(self, host: str, steps: Sequence[Step]) -> tuple[Tenant, Wait | None]:
-        await asyncio.sleep(0.001)
-        if self.never:
-            raise ConfigurationError("this is no ledger")
-        if not self.is_reachable:
-            raise UnreachableError("fragile: out of reach")
-        return await super().apply(host, steps)
-
-    def lose(self) -> None:
-        self._tenants.clear()
-
-
-def fragile() -> FragileStore:
-    return FragileStore(asyncio.get_running_loop().time)
-
-
-def client(
-    store: MemoryStore, limit: RateLimit | None = LIMIT, *, required: bool = False
-) -> SharedLedger:
-    return shared_by(store, limit, longest_attempt=LONGEST, required=required)
-
-
-async def settled(ledger: SharedLedger, sent: Sent = Sent.ANSWERED) -> None:
-    ledger.settle(await patiently(ledger), sent)
-    await asyncio.sleep(0.01)
-
-
-def sharing(ledger: SharedLedger) -> tuple[int, int | None, bool]:
-    shared = ledger.standing().sharing
-    assert shared is not None
-    return shared.clients, shared.limit, shared.alone
-
 
 # -- one budget, one pause
 
@@ -294,150 +246,15 @@ async def test_an_attempt_that_began_at_the_last_moment_is_over_before_its_lease
     assert lease.end_by == lease.begin_by + LONGEST
 
 
-# -- out of reach
-
-
-async def test_out_of_reach_each_keeps_to_its_part_and_comes_back_by_itself(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level(logging.INFO)
+async def test_who_wants_nothing_is_seen_and_sees_who_else_there_is() -> None:
     store = fragile()
-    one, other = client(store), client(store)
-    await one.open()
-    await other.open()
-    await one.open()
-    store.is_reachable = False
-    assert len(await all_there_are(one)) == 5
-    assert len(await all_there_are(other)) == 5
-    assert sharing(one) == (2, 5, True)
-    warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
-    assert len(warnings) == 2  # one of each client
-    assert "within 5 requests per 60 s" in warnings[0].message
-    await asyncio.sleep(20)
-    assert len(caplog.records) == 2
-    store.is_reachable = True
-    await asyncio.sleep(20)
-    assert sharing(one) == (2, 10, False)
-    # What was used meanwhile is known to all.
-    third = client(store)
-    await refused(third)
-    assert third.standing().in_use == 10
-    for ledger in (one, other, third):
-        await ledger.aclose()
-
-
-async def test_out_of_reach_what_was_used_before_still_counts() -> None:
-    store = fragile()
-    one, other = client(store), client(store)
-    await other.open()
-    await asyncio.sleep(20)
-    for lease in await all_there_are(one):
-        one.settle(lease, Sent.ANSWERED)
-    await asyncio.sleep(0.1)
-    await refused(other)
-    store.is_reachable = False
-    assert await all_there_are(one) == []
-    assert await all_there_are(other) == []
+    first = client(store)
+    await first.open()
+    others = [client(store) for _ in range(3)]
+    for other in others:
+        await other.open()
+    assert sharing(first) == (1, 10, False)
     await asyncio.sleep(61)
-    assert len(await all_there_are(one)) == 5
-    assert len(await all_there_are(other)) == 5
-    await one.aclose()
-    await other.aclose()
-
-
-async def test_one_that_never_reached_it_has_the_whole_budget() -> None:
-    store = fragile()
-    store.is_reachable = False
-    ledger = client(store)
-    await ledger.open()
-    assert len(await all_there_are(ledger)) == 10
-    await ledger.aclose()
-
-
-async def test_more_clients_than_slots_have_one_each() -> None:
-    store = fragile()
-    ledgers = [client(store, RateLimit(2, 60.0)) for _ in range(5)]
-    for ledger in ledgers:
-        await ledger.open()
-    await ledgers[0].open()
-    store.is_reachable = False
-    await ledgers[0].take()
-    await asyncio.sleep(61)
-    assert len(await all_there_are(ledgers[0])) == 1
-    await ledgers[0].aclose()
-
-
-async def test_required_and_out_of_reach_is_an_error() -> None:
-    store = fragile()
-    ledger = client(store, required=True)
-    await settled(ledger)
-    store.is_reachable = False
-    with pytest.raises(SharedBudgetError, match="out of reach"):
-        await ledger.take()
-    with pytest.raises(SharedBudgetError):
-        await ledger.open()
-    store.is_reachable = True
-    assert ledger.standing().in_use == 1
-    await leased(ledger)
-    await ledger.aclose()
-
-
-async def test_what_never_can_be_a_ledger_is_an_error() -> None:
-    store = fragile()
-    store.never = True
-    ledger = client(store)
-    with pytest.raises(ConfigurationError, match="no ledger"):
-        await ledger.open()
-    with pytest.raises(ConfigurationError, match="no ledger"):
-        await ledger.take()
-    await ledger.aclose()
-
-
-@pytest.mark.parametrize("required", [False, True])
-async def test_a_settlement_that_is_not_heard_is_told_later(required: bool) -> None:
-    store = fragile()
-    ledger, other = client(store, required=required), client(store)
-    lease = await leased(ledger)
-    store.is_reachable = False
-    ledger.settle(lease, Sent.NEVER)
-    await asyncio.sleep(1)
-    store.is_reachable = True
-    await asyncio.sleep(20)
-    assert isinstance(await ledger.take(), Lease)
-    await other.open()
-    assert other.standing().in_use == 1
-    await ledger.aclose()
-    await other.aclose()
-
-
-# -- lost
-
-
-async def test_a_ledger_that_lost_its_data_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
-    store = fragile()
-    one, other = client(store), client(store)
-    await other.open()
-    held = await leased(one)
-    await settled(one)
-    store.lose()
-    wait = await refused(one)
-    assert wait.seconds == pytest.approx(60, abs=0.1)
-    assert (await refused(other)).closed
-    assert caplog.text.count("may have been lost") == 2
-    # What is under way is known again.
-    assert other.standing().in_use >= 1
-    await asyncio.sleep(wait.seconds + 0.1)
-    assert isinstance(await other.take(), Lease)
-    one.settle(held, Sent.ANSWERED)
-    await one.aclose()
-    await other.aclose()
-
-
-async def test_what_was_forgotten_long_ago_is_no_loss(caplog: pytest.LogCaptureFixture) -> None:
-    store = fragile()
-    ledger = client(store)
-    await settled(ledger)
-    await asyncio.sleep(86_400)
-    store.lose()
-    await leased(ledger)
-    assert "lost" not in caplog.text
+    assert sharing(first) == (4, 10, False)
+    await asyncio.sleep(3600)
+    assert sharing(others[-1]) == (4, 10, False)

@@ -19,7 +19,7 @@ from lucca_training_async import (
     SharedBudgetError,
     Timeouts,
 )
-from lucca_training_async._budget import Lease, Sent, Standing, Wait
+from lucca_training_async._budget import Lane, Lease, Sent, Standing, Wait
 from lucca_training_async._budget_url import network_of, sqlite_path
 from lucca_training_async.ledger import Cause
 from lucca_training_async.sandbox import Sandbox
@@ -229,7 +229,7 @@ class OwnLedger:
         self.settled: list[Sent] = []
         self.closed = False
 
-    async def take(self) -> Lease | Wait:
+    async def take(self, lane: Lane = Lane.INTERACTIVE) -> Lease | Wait:
         self.taken += 1
         return Lease(0)
 
@@ -278,8 +278,8 @@ class ExpiringLedger(OwnLedger):
         super().__init__()
         self._looks = looks
 
-    async def take(self) -> Lease | Wait:
-        await super().take()
+    async def take(self, lane: Lane = Lane.INTERACTIVE) -> Lease | Wait:
+        await super().take(lane)
         return ExpiringLease(self, self._looks if self.taken == 1 else 10)
 
 

@@ -243,6 +243,16 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
             if not future.done()
         ]
 
+    @contextmanager
+    def asking_outside(self) -> Generator[None]:
+        """While the block lasts, somebody outside is about to speak, as a thread that is out is."""
+        question: Future[Any] = Future()
+        self._clock.calls.add(question)
+        try:
+            yield
+        finally:
+            self._clock.calls.discard(question)
+
     def linger(self) -> None:
         """Wait for the sockets, without a jump."""
         selectors.DefaultSelector.select(self._clock, self._clock.socket_patience())

@@ -1,7 +1,8 @@
 """The request budget: who may send next in this process, and what the tenant has left."""
 
-from ..ledger import Cause, Lease, Ledger, Sent, Standing, Wait
+from ..ledger import Cause, Lane, Lease, Ledger, Sent, Standing, Wait
 from .admission import Admission
+from .cancelling import is_being_cancelled
 from .closures import Closure, GateClosedError, logger
 from .gate import A_MOMENT, Gate
 from .memory import MemoryLedger
@@ -19,6 +20,7 @@ __all__ = [
     "Closure",
     "Gate",
     "GateClosedError",
+    "Lane",
     "Lease",
     "Ledger",
     "MemoryLedger",
@@ -29,6 +31,7 @@ __all__ = [
     "SharedLedger",
     "Standing",
     "Wait",
+    "is_being_cancelled",
     "logger",
     "open_ledger",
 ]

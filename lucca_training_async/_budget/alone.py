@@ -6,8 +6,8 @@ from typing import Self
 
 import attrs
 
-from .steps import Close, Kept, Restore, Step
-from .tenant import Tenant, slots_of
+from .steps import Close, Kept, Meet, Restore, Step
+from .tenant import Ask, Member, Tenant, slots_of
 
 
 @attrs.frozen
@@ -33,10 +33,14 @@ class Alone:
     period: float
 
     @classmethod
-    def when(cls, tenant: Tenant, client: str, requests: int | None, period: float) -> Self:
-        """From this moment on, in which the tenant was like that."""
-        clients = len(tenant.members.keys() | {client})
-        until = tenant.touched_at + period
+    def when(
+        cls, tenant: Tenant, client: str, clients: int, requests: int | None, period: float
+    ) -> Self:
+        """From this moment on, in which the tenant was like that, and had so many clients."""
+        # What is under way counts from when it arrives, which may be at its very end.
+        others = [slot for slot in tenant.slots.values() if slot.client != client]
+        held = [slot.held_until for slot in others if slot.held_until is not None]
+        until = max([tenant.touched_at, *held]) + period
         if requests is None:
             return cls(clients, None, None, until, period)
         limit = int(tenant.limit(requests))
@@ -70,6 +74,13 @@ def restoring(tenant: Tenant, client: str) -> Restore:
             for token, slot in slots_of(tenant, client).items()
         },
     )
+
+
+def meeting(members: dict[str, Member]) -> list[Step]:
+    """Clients that were seen lately, each of which has still its part."""
+    return [
+        Meet(Ask(name, "", one.requests, one.period, 0.0, 0.0)) for name, one in members.items()
+    ]
 
 
 def what_was_kept(tenant: Tenant, client: str) -> list[Step]:

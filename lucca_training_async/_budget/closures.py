@@ -95,6 +95,7 @@ class Closures:
         self._of: dict[Cause, Closure] = {}
         self._told: dict[Cause, float] = {}
         self._lost = {cause: _Span() for cause in Cause}
+        self._probed_elsewhere_until = -math.inf
 
     def __bool__(self) -> bool:
         """Whether there may be one: it takes an answer to know that one is over."""
@@ -148,13 +149,25 @@ class Closures:
         outage = self.outage
         for cause, closure in list(self._of.items()):
             if cause is Cause.OUTAGE or (closure.until <= now and sent_at >= closure.closed_at):
-                del self._of[cause]
-                self._lost[cause].cut(now)
-                if (since := self._told.pop(cause, None)) is not None:
-                    self._tell_end(cause, now - since)
+                self._end(cause, now)
         if outage is not None and outage.until > now:
             # It was under way before that closure, which still holds.
             self.close(Closure(Cause.PAUSE, now, now, outage.until, outage.seen))
+
+    def heard(self, now: float, probed_until: float) -> None:
+        """The ledger is open: what became of an outage that was met by another process only.
+
+        Args:
+            now: The time.
+            probed_until: Until when to take it that somebody is about to find out whether the host
+                answers; the past if somebody has.
+        """
+        outage = self.outage
+        if outage is None or outage.seen is not None or outage.until > now:
+            return
+        self._probed_elsewhere_until = probed_until
+        if probed_until <= now:
+            self._end(Cause.OUTAGE, now)
 
     def refusing(self, owner: Waiting, now: float, *, slot_in: float) -> GateClosedError | None:
         """What tells this owner not to wait, if it should not.
@@ -167,8 +180,7 @@ class Closures:
         paused = self.lost(Cause.PAUSE, now)
         for cause, closure in self._of.items():
             is_closed = closure.until > now
-            # While a pause lasts, that is what an outage's next probe waits for.
-            is_probing = cause is Cause.OUTAGE and slot_in > 0 and self.until <= now
+            is_probing = cause is Cause.OUTAGE and self._is_probing(closure, now, slot_in)
             if cause is Cause.DOUBT or not (is_closed or is_probing):
                 continue
             latest = owner.waits_until(closure, now, paused)
@@ -178,6 +190,20 @@ class Closures:
                 last_wait = closure.until - closure.closed_at
                 return GateClosedError(closure, slot_in if slot_in < math.inf else last_wait)
         return None
+
+    def _is_probing(self, outage: Closure, now: float, slot_in: float) -> bool:
+        """Whether nobody can be the probe of this outage just now."""
+        if self.until > now:
+            return False  # while a pause lasts, that is what the next probe waits for
+        if outage.seen is None:
+            return self._probed_elsewhere_until > now
+        return slot_in > 0
+
+    def _end(self, cause: Cause, now: float) -> None:
+        del self._of[cause]
+        self._lost[cause].cut(now)
+        if (since := self._told.pop(cause, None)) is not None:
+            self._tell_end(cause, now - since)
 
     @staticmethod
     def _tell_beginning(closure: Closure) -> None:

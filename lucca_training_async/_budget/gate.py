@@ -2,9 +2,9 @@
 
 One queue holds everything that waits for the budget, a pause or a free place, so a request
 holds a slot only while it is being sent, and being admitted is one atomic step with one
-cancellation path. It is ordered by ticket: a call that is tried again keeps the place it
-took first, so an old call can't be starved by new ones. Whoever is first asks the ledger,
-which may be a database away; nobody else does meanwhile.
+cancellation path. People go first; among them, and among bulk requests, it is ordered by ticket: a
+call that is tried again keeps the place it took first, so an old call can't be starved by new ones.
+Whoever is first asks the ledger, which may be a database away; nobody else does meanwhile.
 
 Everything else here is synchronous and goes by the event loop's clock (``loop.time``,
 ``loop.call_at``): a loop with a simulated clock simulates all of this. There is no
@@ -51,6 +51,7 @@ class Gate:
     ) -> None:
         self._ledger = ledger
         self._limit = limit
+        self._requests = math.inf if limit is None else limit.requests
         self._concurrency = concurrency
         self._loop = loop
         self.now: Callable[[], float] = loop.time
@@ -62,6 +63,7 @@ class Gate:
         self._in_flight = 0
         self._asking = False
         self._ask_again_at = -math.inf
+        self._ask_for_bulk_again_at = -math.inf
         self._changes = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -123,7 +125,8 @@ class Gate:
         now = self.now()
         if place.owner.ended is not None or self.closures:
             self.check(place)
-        if not self._queue and self._is_open(now):
+        is_first = not self._queue or place < self._queue[0]
+        if is_first and self._is_open(now, place):
             admission = await self._ask(place)
             if admission is not None:
                 return admission
@@ -164,8 +167,8 @@ class Gate:
         self._ledger.close_for(closure.until - closure.closed_at, lease, closure.cause)
         self._note(closure)
         # If there was no telling when to ask again, there is now.
-        soonest = self._ask_again_at if self._ask_again_at < math.inf else -math.inf
-        self._ask_again_at = max(soonest, self.closures.until)
+        self._ask_anew_where(math.inf)
+        self._ask_again_at = max(self._ask_again_at, self.closures.until)
         self._changes += 1
         self._advance()
 
@@ -179,8 +182,7 @@ class Gate:
         """The request of this lease is over."""
         self._in_flight -= 1
         self._ledger.settle(lease, sent)
-        if sent is Sent.NEVER or self._ask_again_at == math.inf:
-            self._ask_again_at = -math.inf
+        self._ask_anew_where(-math.inf if sent is Sent.NEVER else math.inf)
         self._changes += 1
         if self._queue:
             self._advance()
@@ -192,6 +194,7 @@ class Gate:
             self._ledger.standing(),
             self._limit,
             waiting=len(self._queue),
+            waiting_bulk=sum(place.owner.is_bulk for place in self._queue),
             in_flight=self._in_flight,
             is_full=self._in_flight >= self._concurrency,
             closed_by=NAMES[self._closed_by()],
@@ -202,10 +205,25 @@ class Gate:
 
     # -- the queue
 
-    def _is_open(self, now: float) -> bool:
+    def _is_open(self, now: float, place: Place) -> bool:
         return (
-            not self._asking and self._in_flight < self._concurrency and self._ask_again_at <= now
+            not self._asking
+            and self._in_flight < self._concurrency
+            and self._again_at(place) <= now
         )
+
+    def _again_at(self, place: Place) -> float:
+        """When the ledger is asked again for this place, if it is the first."""
+        if not place.owner.is_bulk:
+            return self._ask_again_at
+        return max(self._ask_again_at, self._ask_for_bulk_again_at)
+
+    def _ask_anew_where(self, least: float) -> None:
+        """Forget when to ask again, where that is so late."""
+        if self._ask_again_at >= least:
+            self._ask_again_at = -math.inf
+        if self._ask_for_bulk_again_at >= least:
+            self._ask_for_bulk_again_at = -math.inf
 
     def check(self, place: Place) -> None:
         """Raise if this place is to wait no longer, as ``admit`` does."""
@@ -229,7 +247,7 @@ class Gate:
         turn = place.turn = self._loop.create_future()
         insort(self._queue, place)
         self._advance()
-        place.owner.tell_wait(waiting_for(self._closed_by()), self._ask_again_at - self.now())
+        place.owner.tell_wait(waiting_for(self._closed_by()), self._again_at(place) - self.now())
         try:
             await turn
         except BaseException:
@@ -248,7 +266,7 @@ class Gate:
         self._asking = True
         asked_at, changes = self.now(), self._changes
         try:
-            answer = await self._ledger.take()
+            answer = await self._ledger.take(place.owner.lane(self._requests))
         except BaseException as error:
             self._asking = False
             if isinstance(error, LuccaError):
@@ -268,17 +286,22 @@ class Gate:
                 self._advance()
             return Admission(self, answer)
         if self._changes == changes:  # else the answer may be out of date: ask again
-            self._postpone(answer, asked_at)
+            self._postpone(answer, asked_at, place)
         return None
 
     def _closed_by(self) -> Cause | None:
         return self.closures.cause(self.now()) or self._ledger.standing().closed_by
 
-    def _postpone(self, answer: Wait, asked_at: float) -> None:
+    def _postpone(self, answer: Wait, asked_at: float, place: Place) -> None:
         seconds = max(answer.seconds, _SHORTEST_WAIT)
         if seconds == math.inf and not self._in_flight:
             seconds = _LOOK_AGAIN  # another gate of this ledger has what it takes
-        self._ask_again_at = self.now() + seconds
+        if place.owner.is_bulk and not answer.closed:
+            self._ask_for_bulk_again_at = self.now() + seconds  # there may be one for a person
+        else:
+            self._ask_again_at = self.now() + seconds
+        if not answer.closed:
+            self.closures.heard(self.now(), self.now() + seconds if answer.probing else -math.inf)
         # At the least: the answer may have been long on its way.
         opens_at = asked_at + answer.seconds
         if answer.closed and opens_at > self.closures.until + A_MOMENT:
@@ -305,12 +328,12 @@ class Gate:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        now = self.now()
+        # One that is cancelled in this very moment has not left the queue yet.
+        while self._queue and self._is_open(now, self._queue[0]):
+            self._asking = self._queue.pop(0).wake()
         if not self._queue or self._asking:
             return
-        now = self.now()
-        if self._is_open(now):
-            # One that is cancelled in this very moment has not left the queue yet.
-            while self._queue and not self._asking:
-                self._asking = self._queue.pop(0).wake()
-        elif now < self._ask_again_at < math.inf:
-            self._timer = self._loop.call_at(self._ask_again_at, self._advance)
+        again_at = self._again_at(self._queue[0])
+        if now < again_at < math.inf:
+            self._timer = self._loop.call_at(again_at, self._advance)

@@ -14,7 +14,7 @@ import attrs
 
 from ..ledger import Lease
 
-TIME_TO_BEGIN = 2.0
+TIME_TO_BEGIN = 3.0
 """Seconds between asking and beginning an attempt that are no suspension, but an answer of the
 store's and a busy event loop."""
 

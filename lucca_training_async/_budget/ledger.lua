@@ -2,7 +2,7 @@
 --
 -- KEYS: slots (a sorted set: token -> when it counts no more) and state (a hash: everything else).
 -- ARGV: the steps as JSON, a name for a tenant that is new, for how long it is waited if its data
--- may be lost (seconds, or longer if a member's period is), for how long the keys are kept at least
+-- may be lost and nobody has named a period (seconds), for how long the keys are kept at least
 -- (milliseconds), and the time, if it is not to be the server's.
 --
 -- Times are stored with six decimals, as Lua would write fourteen digits only, and go over the wire
@@ -52,7 +52,7 @@ for field, value in pairs(state) do
     end
     members[string.sub(field, 3)] = {
       seen_at = part[1], requests = part[2], period = part[3], back_at = part[4],
-      waits_since = part[5],
+      waits_since = part[5], is_bulk = part[6] == 1,
     }
   end
 end
@@ -65,6 +65,11 @@ local tenant = {
   touched_at = is_new and now or tonumber(state.touched_at),
   round = tonumber(state.round or '0'), allowed = tonumber(state.allowed or ''),
   opens_at = tonumber(state.opens_at or '0'), closed_by = state.closed_by or 'pause',
+}
+local pace = {
+  is_fresh = (is_new and '1' or state.is_fresh) == '1',
+  due_at = is_new and -INFINITE or tonumber(state.due_at),
+  people_at = is_new and -INFINITE or tonumber(state.people_at),
 }
 
 -- Another server than the one that was written to, a replica perhaps, or one that has read its
@@ -80,6 +85,7 @@ if now < tenant.touched_at or is_other then
   local back = now - tenant.touched_at
   tenant.born_at = tenant.born_at + back
   tenant.opens_at = tenant.opens_at + back
+  pace.due_at, pace.people_at = pace.due_at + back, pace.people_at + back
   for _, slot in pairs(slots) do
     slot.free_at = slot.free_at + back
     slot.held_until = slot.held_until and slot.held_until + back
@@ -116,11 +122,11 @@ end
 
 if is_other then
   -- Whoever tells first may only have a request to settle, which names no period.
-  local longest = tonumber(ARGV[3])
+  local longest = 0
   for _, member in pairs(members) do
     longest = math.max(longest, member.period)
   end
-  close(longest, 'doubt')
+  close(longest > 0 and longest or tonumber(ARGV[3]), 'doubt')
 end
 
 -- What clients do.
@@ -162,19 +168,45 @@ local function starts_slowly_for(client)
   return mine == under_way and INFINITE or 0
 end
 
+local function is_bulk(ask)
+  return ask.lane ~= 'interactive'
+end
+
 local function next_free_in(ask, poll)
-  if count(slots) < limit_of(ask) then
+  local limit = limit_of(ask)
+  local room = math.max(math.min(1, limit), limit - (is_bulk(ask) and ask.reserved or 0))
+  local too_many = count(slots) - room + 1
+  if too_many <= 0 then
     return 0
   end
-  local settled, others = INFINITE, INFINITE
+  local settled, others = {}, INFINITE
   for _, slot in pairs(slots) do
     if not is_held(slot) then
-      settled = math.min(settled, slot.free_at - now)
-    elseif slot.client ~= ask.client then
+      settled[#settled + 1] = slot.free_at - now
+    end
+    if slot.client ~= ask.client then
       others = math.min(others, slot.free_at - now, poll)
     end
   end
-  return settled < INFINITE and settled or others
+  table.sort(settled)
+  return settled[too_many] or others
+end
+
+-- How bulk requests are spread; see pace.py.
+
+local function is_held_back(ask)
+  if not is_bulk(ask) or pace.is_fresh then
+    return false
+  end
+  return ask.lane == 'long bulk' or now < pace.people_at + 10 * ask.period
+end
+
+local function due_in(ask)
+  return is_held_back(ask) and math.max(0, pace.due_at - now) or 0
+end
+
+local function goes_first(one, other)
+  return other.is_bulk and not one.is_bulk
 end
 
 local function since(member)
@@ -193,16 +225,18 @@ local function is_to_leave_it(ask, member)
   end
   local wanting = {}
   for name, other in pairs(members) do
-    if name ~= ask.client and other.back_at + moment >= now then
+    local is_rival = is_bulk(ask) or not other.is_bulk -- people leave nothing to bulk requests
+    if name ~= ask.client and other.back_at + moment >= now and is_rival then
       wanting[name] = other
     end
   end
   local share = math.max(1, math.floor(limit / (count(wanting) + 1)))
-  local free, kept, before = limit - count(slots), 0, 0
+  local free, kept, before = is_held_back(ask) and 1 or limit - count(slots), 0, 0
   for name, other in pairs(wanting) do
-    if other.back_at <= now and (used[name] or 0) < share then
-      kept = kept + share - (used[name] or 0)
-      before = before + (since(other) < since(member) and 1 or 0)
+    local is_first = goes_first(other, member)
+    if other.back_at <= now and ((used[name] or 0) < share or is_first) then
+      kept = kept + math.max(1, share - (used[name] or 0))
+      before = before + ((is_first or since(other) < since(member)) and 1 or 0)
     end
   end
   if (used[ask.client] or 0) >= share then
@@ -218,9 +252,9 @@ local function wait_of(ask, member)
   end
   local slow = starts_slowly_for(ask.client)
   if slow then
-    return math.max(slow, poll)
+    return math.max(slow, poll), nil, tenant.allowed == 1
   end
-  local free_in = next_free_in(ask, poll)
+  local free_in = math.max(next_free_in(ask, poll), due_in(ask))
   if free_in > 0 then
     return free_in
   end
@@ -237,8 +271,23 @@ function act.take(ask)
     return nil
   end
   local member = meet(ask)
-  local wait, closed = wait_of(ask, member)
+  member.is_bulk = is_bulk(ask)
+  local in_use = count(slots)
+  if not is_bulk(ask) then
+    pace.people_at = now
+  end
+  if in_use == 0 then
+    pace.is_fresh = true
+  end
+  local wait, closed, is_probing = wait_of(ask, member)
   if not wait then
+    if limit_of(ask) - ask.reserved - in_use - 1 <= 0 then
+      pace.is_fresh = false
+    end
+    if is_bulk(ask) then
+      local every = ask.period / math.max(1, limit_of(ask))
+      pace.due_at = math.max(pace.due_at, now - every) + every
+    end
     slots[ask.token] = {
       client = ask.client, free_at = now + ask.ends_in, round = tenant.round,
       held_until = now + ask.held_for,
@@ -248,7 +297,7 @@ function act.take(ask)
   end
   member.back_at = wait < INFINITE and now + wait or now
   member.waits_since = member.waits_since or now
-  return {wait < INFINITE and wait or -1, closed or false}
+  return {wait < INFINITE and wait or -1, closed or false, is_probing or false}
 end
 
 function act.meet(ask)
@@ -297,6 +346,7 @@ local busy_until, last_until = 0, tenant.opens_at
 local ranks, told_slots, told_members = {}, {}, {}
 local written = {
   'format', FORMAT, 'born', tenant.born, 'born_at', text(tenant.born_at), 'touched_at', text(now),
+  'is_fresh', pace.is_fresh and 1 or 0, 'due_at', text(pace.due_at), 'people_at', text(pace.people_at),
   'round', tenant.round, 'opens_at', text(tenant.opens_at), 'closed_by', tenant.closed_by,
 }
 local function write(field, value)
@@ -318,11 +368,11 @@ for name, member in pairs(members) do
   last_until = math.max(last_until, member.seen_at + 10 * member.period)
   write('c:' .. name, table.concat({
     text(member.seen_at), tostring(member.requests), text(member.period), text(member.back_at),
-    member.waits_since and text(member.waits_since) or 'false',
+    member.waits_since and text(member.waits_since) or 'false', member.is_bulk and '1' or '0',
   }, ' '))
   told_members[#told_members + 1] = {
     name, member.seen_at - now, member.requests, member.period, member.back_at - now,
-    member.waits_since and member.waits_since - now or false,
+    member.waits_since and member.waits_since - now or false, member.is_bulk or false,
   }
 end
 write('busy_until', text(busy_until))
@@ -336,6 +386,7 @@ local told = cjson.encode({
   born = tenant.born, born_at = tenant.born_at - now, slots = told_slots, members = told_members,
   round = tenant.round, allowed = tenant.allowed or false, opens_at = tenant.opens_at - now,
   closed_by = tenant.closed_by, answer = answer or false,
+  pace = {pace.is_fresh, pace.due_at - now, pace.people_at - now},
 })
 
 -- Written anew, as it is small; in parts, as Lua's stack has room for some thousands.

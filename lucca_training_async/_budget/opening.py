@@ -40,6 +40,7 @@ def open_ledger(
         ledger = shared.ledger_for(host, requests, period, longest_attempt)
     if isinstance(ledger, SharedLedger):
         ledger.required = required
+        ledger.reserved = 0 if limit is None else limit.reserved
     return ledger
 
 

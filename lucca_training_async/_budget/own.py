@@ -7,8 +7,9 @@ import math
 import time
 from collections.abc import Callable
 
-from ..ledger import Cause, Lease, Sent, Standing, Wait
+from ..ledger import Cause, Lane, Lease, Sent, Standing, Wait
 from ..settings import RateLimit
+from .pace import Pace
 
 # A moment may have been later than the clock says: Python's own ticks 64 times a second on
 # Windows, and uvloop's counts milliseconds, from the beginning of a turn of the loop.
@@ -29,7 +30,9 @@ class OwnLedger:
     ) -> None:
         self._is_limited = limit is not None
         self._requests = math.inf if limit is None else limit.requests
-        period = 0.0 if limit is None else limit.period
+        self._reserved = 0 if limit is None else limit.reserved
+        self._period = period = 0.0 if limit is None else limit.period
+        self._pace = Pace()
         self._counted_for = {
             Sent.ANSWERED: period + grain,
             Sent.CUT_OFF: 2 * period + grain,
@@ -44,13 +47,13 @@ class OwnLedger:
         self._held_this_round = 0
         self._allowed_this_round = math.inf
 
-    async def take(self) -> Lease | Wait:
+    async def take(self, lane: Lane = Lane.INTERACTIVE) -> Lease | Wait:
         now = self._clock()
         if self._opens_at > now:
             return Wait(self._opens_at - now, closed=self._closed_by)
         if self._held_this_round >= self._allowed_this_round:
-            return Wait(math.inf)
-        if self._is_limited and (seconds := self._next_slot_in(now)) > 0:
+            return Wait(math.inf, probing=self._allowed_this_round == 1)
+        if self._is_limited and (seconds := self._wait_for_slot(lane, now)) > 0:
             return Wait(seconds)
         self._held += 1
         self._held_this_round += 1
@@ -76,7 +79,7 @@ class OwnLedger:
     def standing(self) -> Standing:
         now = self._clock()
         probing = self._held_this_round >= self._allowed_this_round
-        next_slot_in = math.inf if probing else self._next_slot_in(now)
+        next_slot_in = math.inf if probing else self._free_in(self._requests, now)
         closed_for = max(0.0, self._opens_at - now)
         in_use = self._held + len(self._free_at)
         closed_by = self._closed_by if closed_for else None
@@ -85,9 +88,26 @@ class OwnLedger:
     async def aclose(self) -> None:
         """Nothing connects it to anybody."""
 
-    def _next_slot_in(self, now: float) -> float:
+    def _wait_for_slot(self, lane: Lane, now: float) -> float:
+        """Seconds until there is one; the slot counts as taken if that is at once."""
+        room = self._requests - (0 if lane is Lane.INTERACTIVE else self._reserved)
+        seconds = self._free_in(room, now)
+        in_use = self._held + len(self._free_at)
+        self._pace.asked(lane, now, in_use=in_use)
+        seconds = max(seconds, self._pace.due_in(lane, now, self._period))
+        if seconds == 0:
+            left = self._requests - self._reserved - in_use - 1
+            self._pace.took(lane, now, left=left, every=self._period / self._requests)
+        return seconds
+
+    def _free_in(self, room: float, now: float) -> float:
+        """Seconds until less than so many are in use; infinity if that takes an answer."""
         while self._free_at and self._free_at[0] <= now:
             heapq.heappop(self._free_at)
-        if self._held + len(self._free_at) < self._requests:
+        too_many = self._held + len(self._free_at) - room + 1
+        if too_many <= 0:
             return 0.0
-        return self._free_at[0] - now if self._free_at else math.inf
+        if too_many > len(self._free_at):
+            return math.inf
+        first = heapq.nsmallest(int(too_many), self._free_at)
+        return first[-1] - now

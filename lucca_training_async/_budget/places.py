@@ -9,8 +9,9 @@ from collections.abc import Callable
 import attrs
 
 from ..errors import LuccaError
-from ..ledger import Cause
+from ..ledger import Cause, Lane
 from .closures import WORTH_TELLING, Closure, logger
+from .pace import LONG
 
 
 class Owner:
@@ -21,6 +22,7 @@ class Owner:
 
     Args:
         patience: Seconds, in total, that pauses may keep it waiting.
+        is_bulk: Whether people go first.
 
     Attributes:
         fatal: Errors of one request that end everything this owner does.
@@ -37,8 +39,9 @@ class Owner:
     waits_for_outages: bool = False
     speaks_for_many: bool = False
 
-    def __init__(self, patience: float = math.inf) -> None:
+    def __init__(self, patience: float = math.inf, *, is_bulk: bool = False) -> None:
         self.patience = patience
+        self.is_bulk = is_bulk
         self.ended: LuccaError | None = None
         self.given_up: LuccaError | None = None
         self.requests = 0
@@ -64,6 +67,17 @@ class Owner:
         if self._paused_before is None:
             self._paused_before = paused
         return now + self.patience - self._refused - (paused - self._paused_before)
+
+    def to_come(self) -> float:
+        """How many requests it has still to send, as far as that is known; infinity if it isn't."""
+        return 0
+
+    def lane(self, requests: float) -> Lane:
+        """That of its requests, where a budget has so many."""
+        if not self.is_bulk:
+            return Lane.INTERACTIVE
+        most = max(self.requests, self.to_come())
+        return Lane.LONG_BULK if most > LONG * requests else Lane.BULK
 
     def note_refusal(self, seconds: float) -> None:
         """A request that took so long was answered with a 429."""
@@ -132,7 +146,7 @@ class Place:
     turn: asyncio.Future[None] | None = None
 
     def __lt__(self, other: Place) -> bool:
-        return self.ticket < other.ticket
+        return (self.owner.is_bulk, self.ticket) < (other.owner.is_bulk, other.ticket)
 
     def wake(self, error: Exception | None = None) -> bool:
         """End its wait; false if it has none, or one that has ended already."""

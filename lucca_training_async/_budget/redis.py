@@ -16,6 +16,7 @@ import re
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from enum import Enum
 from typing import Any, cast
 
 import attrs
@@ -23,12 +24,14 @@ import attrs
 from .._budget_url import shown
 from ..errors import ConfigurationError
 from ..ledger import Cause, Wait
+from .pace import Pace
 from .steps import Close, Leave, Meet, Restore, Settle, Step, Take, UnreachableError, uptime
 from .tenant import Member, Slot, Tenant
 
-_PATIENCE = 1.0
+_PATIENCE = 2.0
 """Seconds for one answer, or for a connection; what it gives must still be fresh."""
-_KEPT_FOR = 86_400_000
+_KEPT_FOR = 40 * 86_400_000
+"""Milliseconds; longer than a monthly job is silent, which would take it for a loss."""
 _OLDEST = 5
 _REFUSALS = (
     *("NOAUTH", "WRONGPASS", "NOPERM", "MOVED", "CROSSSLOT", "unknown command", "AUTH"),
@@ -75,6 +78,10 @@ class RedisStore:
             told = await self._run(host, steps)
         except (RedisError, OSError) as error:
             failure = self._failure(error)
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
+            if self._has_worked or isinstance(error, ConfigurationError):
+                raise
+            failure = self._wrong_url(error)  # some options are only met when they are used
         else:
             self._has_worked = True
             return _tenant(told, self.clock()), _wait(told["answer"])
@@ -90,16 +97,23 @@ class RedisStore:
         """The client; not yet a connection."""
         if self._client is not None:
             return
+        lua = importlib.resources.files(__name__.rpartition(".")[0]).joinpath("ledger.lua")
         try:
             client = self._connect()
-        except (TypeError, ValueError) as error:
-            # A URL's option may hold a password, and so may the text.
-            told = f"{self.name}: redis-py does not take this URL ({type(error).__name__})"
+            script = client.register_script(lua.read_text("utf-8"))
+        except Exception as error:  # redis-py has one of its own for each option
+            # The text may hold a password, as an option may.
+            failure = self._wrong_url(error)
         else:
-            lua = importlib.resources.files(__name__.rpartition(".")[0]).joinpath("ledger.lua")
-            self._client, self._script = client, client.register_script(lua.read_text("utf-8"))
+            self._client, self._script = client, script
             return
-        raise ConfigurationError(f"{told}: mend its options, which follow the question mark")
+        raise failure
+
+    def _wrong_url(self, error: Exception) -> ConfigurationError:
+        return ConfigurationError(
+            f"{self.name}: redis-py does not take this URL ({type(error).__name__}): mend its "
+            "options, which follow the question mark"
+        )
 
     async def _run(self, host: str, steps: Sequence[Step]) -> dict[str, Any]:
         from redis import exceptions
@@ -212,7 +226,12 @@ def _told(step: Step) -> dict[str, Any]:
 
 def _known(value: attrs.AttrsInstance) -> dict[str, Any]:
     """Without what is None, which Lua would take for something."""
-    return {name: known for name, known in attrs.asdict(value).items() if known is not None}
+    told = attrs.asdict(value, value_serializer=lambda _, __, it: _plain(it))
+    return {name: known for name, known in told.items() if known is not None}
+
+
+def _plain(value: Any) -> Any:
+    return value.value if isinstance(value, Enum) else value
 
 
 def _tenant(told: dict[str, Any], now: float) -> Tenant:
@@ -230,10 +249,12 @@ def _tenant(told: dict[str, Any], now: float) -> Tenant:
             period,
             now + back_in,
             after(waits_since),
+            is_bulk,
         )
-        for name, seen_in, requests, period, back_in, waits_since in told["members"]
+        for name, seen_in, requests, period, back_in, waits_since, is_bulk in told["members"]
     }
     allowed = told["allowed"]
+    is_fresh, due_in, people_in = told["pace"]
     return Tenant(
         told["born"],
         now + told["born_at"],
@@ -244,11 +265,13 @@ def _tenant(told: dict[str, Any], now: float) -> Tenant:
         None if allowed is False else int(allowed),
         now + told["opens_at"],
         Cause(told["closed_by"]),
+        Pace(is_fresh, now + due_in, now + people_in),
     )
 
 
 def _wait(answer: Any) -> Wait | None:
     if answer is False:
         return None
-    seconds, closed = answer
-    return Wait(math.inf if seconds < 0 else seconds, None if closed is False else Cause(closed))
+    seconds, closed, is_probing = answer
+    cause = None if closed is False else Cause(closed)
+    return Wait(math.inf if seconds < 0 else seconds, cause, is_probing)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from ..ledger import Cause, Wait
-from .alone import restoring, what_was_kept
+from .alone import meeting, restoring, what_was_kept
 from .closures import logger
 from .steps import Close, Step, Store
-from .tenant import Slot, Tenant, slots_of
+from .tenant import Member, Slot, Tenant, slots_of
 
 
 class Replica:
@@ -18,6 +18,7 @@ class Replica:
         store: Where the budget is kept.
         host: The tenant.
         client: The client.
+        requests: Its limit; None for none.
         period: In seconds.
         grain: How far, in seconds, the clock may be behind.
 
@@ -28,7 +29,13 @@ class Replica:
     """
 
     def __init__(
-        self, store: Store, host: str, client: str, *, period: float, grain: float
+        self,
+        store: Store,
+        host: str,
+        client: str,
+        requests: int | None,
+        period: float,
+        grain: float,
     ) -> None:
         self.pending: list[Step] = []
         self.told_at = -math.inf
@@ -36,10 +43,18 @@ class Replica:
         self._store = store
         self._host = host
         self._client = client
+        self._requests = requests
+        self._limit_is_told = False
         self._period = period
         self._grain = grain
         now = store.clock()
         self._tenant = Tenant("", now, now)
+        self._others: dict[str, Member] = {}
+
+    @property
+    def clients(self) -> int:
+        """How many shared the budget when the store was reached last."""
+        return 1 + len(self._others)
 
     def tenant(self) -> Tenant:
         """As it is now."""
@@ -61,12 +76,20 @@ class Replica:
         self.pending.clear()
         self.is_in_doubt = True
 
-    async def tell(self, *last: Step, remembered_for: float) -> Wait | None:
+    async def reach(self, step: Step) -> None:
+        """Find out whether the store can be told anything; what it knows is not looked at.
+
+        Raises:
+            UnreachableError: It can't.
+            ConfigurationError: It never will.
+        """
+        await self._store.apply(self._host, [step])
+
+    async def tell(self, *last: Step) -> Wait | None:
         """Tell all that has happened, and this; what the store says to the last of it.
 
         Args:
             last: What else.
-            remembered_for: Seconds after which it would be no loss if the store knew nothing.
 
         Raises:
             UnreachableError: It can't be told whether it has heard.
@@ -78,22 +101,37 @@ class Replica:
         self.pending.clear()
         self.is_in_doubt = True
         tenant, answer = await self._store.apply(self._host, steps)
-        known_lately = before.born != "" and tenant.touched_at - self.told_at <= remembered_for
         closed_for = tenant.born_at + self._period + self._grain - tenant.touched_at
-        if known_lately and tenant.born != before.born and closed_for > 0:
-            # Who has sent what before can't be known.
-            known_again = restoring(self.tenant(), self._client)
-            closing = Close(closed_for, Cause.DOUBT)
-            tenant, _ = await self._store.apply(self._host, [known_again, closing])
+        if before.born not in ("", tenant.born) and closed_for > 0:
+            # Who has sent what before can't be known, however long we have been silent.
+            known = meeting(self._others)
+            known.append(restoring(self.tenant(), self._client))
+            known.append(Close(closed_for, Cause.DOUBT))
+            tenant, _ = await self._store.apply(self._host, known)
             answer = Wait(closed_for, closed=Cause.DOUBT)
         self.is_in_doubt = False
         if (closed_for := _doubted_for(tenant)) and not _doubted_for(before):
             told = "the shared budget may have been lost (%s): nothing is sent for %.0f s"
             logger.warning(told, self._store.name, closed_for)
         self._tenant, self.told_at = tenant, tenant.touched_at
+        self._others = {**tenant.members}
+        self._others.pop(self._client, None)
         for step in self.pending:
             step.on(self.tenant())  # it has happened meanwhile
+        self._tell_other_limit()
         return answer
+
+    def _tell_other_limit(self) -> None:
+        if self._requests is None or self._limit_is_told:
+            return
+        if (limit := self._tenant.limit(self._requests)) != self._requests:
+            self._limit_is_told = True
+            logger.warning(
+                "clients that share a budget have different limits, of which the strictest counts: "
+                "%s requests per %g s. Give all of them the same rate_limit",
+                int(limit),
+                self._period,
+            )
 
 
 def _doubted_for(tenant: Tenant) -> float:

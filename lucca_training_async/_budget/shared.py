@@ -26,8 +26,9 @@ from typing import Any, TypeVar
 import attrs
 
 from ..errors import ConfigurationError, SharedBudgetError
-from ..ledger import Cause, Lease, Sent, Sharing, Standing, Wait
+from ..ledger import Cause, Lane, Lease, Sent, Sharing, Standing, Wait
 from .alone import Alone
+from .cancelling import is_being_cancelled
 from .closures import logger
 from .lease import TIME_TO_BEGIN, SharedLease
 from .own import CLOCK_GRAIN
@@ -36,6 +37,9 @@ from .steps import Close, Leave, Meet, Settle, Step, Store, Take, UnreachableErr
 from .tenant import Ask, poll_every
 
 T = TypeVar("T")
+_LOOK_EVERY = 60.0
+_LONGEST_TRY = 2.0
+"""Seconds that it takes to find out whether a store can be reached; see the stores' patience."""
 
 
 @attrs.define(eq=False)
@@ -43,9 +47,11 @@ class _Question:
     """One question for a slot.
 
     Attributes:
+        lane: That of the request.
         is_wanted: Whether anybody still waits for the answer.
     """
 
+    lane: Lane
     is_wanted: bool = True
 
 
@@ -64,6 +70,7 @@ class SharedLedger:
     Attributes:
         longest_attempt: As given; a view of the client may have longer ones.
         required: As given.
+        reserved: How many of the requests are for people alone.
     """
 
     def __init__(
@@ -79,6 +86,7 @@ class SharedLedger:
     ) -> None:
         self.longest_attempt = longest_attempt
         self.required = required
+        self.reserved = 0
         self._store = store
         self._clock = store.clock
         self._requests = requests
@@ -89,12 +97,12 @@ class SharedLedger:
         self._loop = asyncio.get_running_loop()
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._replica = Replica(store, host, self._client, period=period, grain=grain)
+        self._replica = Replica(store, host, self._client, requests, period, grain)
         self._alone: Alone | None = None
         self._careful_until = -math.inf
         self._share: int | None = None
-        self._limit_is_told = False
         self._closed = False
+        self._next_look: asyncio.TimerHandle | None = None
 
     @property
     def retry_every(self) -> float:
@@ -109,14 +117,18 @@ class SharedLedger:
             SharedBudgetError: It can't now, and is required.
         """
         await self._in_order(self._meet)
+        if self._next_look is None:
+            self._look_later()
 
-    async def take(self) -> Lease | Wait:
-        question = _Question()
+    async def take(self, lane: Lane = Lane.INTERACTIVE) -> Lease | Wait:
+        question = _Question(lane)
         asking = self._begin(self._answer(question))
         try:
             return await asyncio.shield(asking)
         except asyncio.CancelledError:
             question.is_wanted = False
+            if asking.cancelled() and not is_being_cancelled():
+                return Wait(math.inf)  # this ledger has been closed, which the gate will tell
             if asking.done() and not asking.cancelled() and asking.exception() is None:
                 self._give_back(asking.result())
             raise
@@ -124,7 +136,7 @@ class SharedLedger:
     def settle(self, lease: Lease, sent: Sent) -> None:
         assert isinstance(lease, SharedLease)
         is_answered = sent is Sent.ANSWERED
-        seconds = self._counted_for(sent)
+        seconds = 0.0 if self._requests is None else self._counted_for(sent)
         self._note(Settle(self._client, lease.token, lease.round, seconds, is_answered))
 
     def close_for(self, seconds: float, lease: Lease, cause: Cause) -> None:
@@ -156,23 +168,34 @@ class SharedLedger:
         if self._closed:
             return
         self._closed = True
-        if self._loop is asyncio.get_running_loop():
-            await self._say_goodbye()
-        await self._store.aclose()
+        if self._next_look is not None:
+            self._next_look.cancel()
+        try:
+            if self._loop is asyncio.get_running_loop():
+                await self._say_goodbye()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await self._store.aclose()
 
     # -- one after the other
 
     def _begin(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = self._loop.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._end)
         return task
+
+    def _end(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen, even if whoever has asked was cancelled
 
     async def _answer(self, question: _Question) -> Lease | Wait:
         async with self._turn:
-            answer = await self._reaching(self._take)
+            answer = await self._reaching(lambda: self._take(question.lane))
             if answer is None:
-                answer = self._take_alone()
+                answer = self._take_alone(question.lane)
             if not question.is_wanted:
                 # Before anybody else asks.
                 self._give_back(answer)
@@ -191,28 +214,37 @@ class SharedLedger:
                 self._lose(error)
         return None
 
-    async def _take(self) -> Lease | Wait:
+    async def _take(self, lane: Lane) -> Lease | Wait:
         if self._clock() < self._careful_until and len(self._replica.mine()) >= (
             self._share or math.inf
         ):
             return Wait(min(self._careful_until - self._clock(), self.retry_every))
-        ask = self._ask(self._requests)
+        ask = self._ask(self._requests, lane)
         asked_at = self._clock()
-        wait = await self._apply(Take(ask))
+        wait = await self._replica.tell(Take(ask))
         if wait is not None:
             return wait
         return self._lease(ask, asked_at)
 
     async def _meet(self) -> None:
-        await self._apply(Meet(self._ask(self._requests)))
+        await self._replica.tell(Meet(self._ask(self._requests)))
 
-    async def _flush(self) -> None:
+    def _look_later(self) -> None:
+        """Be seen once in a while, and see how many share, even where nothing is wanted."""
+        self._next_look = self._loop.call_later(min(self._period, _LOOK_EVERY), self._look)
+
+    def _look(self) -> None:
+        self._look_later()
+        if self._alone is None:
+            self._begin(self._unless_it_fails(self._meet))
+
+    async def _unless_it_fails(self, do: Callable[[], Coroutine[Any, Any, None]]) -> None:
         with suppress(SharedBudgetError, ConfigurationError):  # the next question will tell
-            await self._in_order(self._tell)
+            await self._in_order(do)
 
     async def _tell(self) -> None:
         if self._replica.pending:
-            await self._apply()
+            await self._replica.tell()
 
     def _lease(self, ask: Ask, asked_at: float) -> SharedLease:
         begin_by = asked_at + TIME_TO_BEGIN
@@ -227,15 +259,10 @@ class SharedLedger:
     def _note(self, step: Step) -> None:
         """Something has happened here: known at once, and told as soon as may be."""
         step.on(self._replica.tenant())
-        if self._alone is None:
+        if self._alone is None and not self._closed:
             self._replica.pending.append(step)
             if len(self._replica.pending) == 1:
-                self._begin(self._flush())
-
-    async def _apply(self, *last: Step) -> Wait | None:
-        answer = await self._replica.tell(*last, remembered_for=self._ends_in())
-        self._tell_other_limit()
-        return answer
+                self._begin(self._unless_it_fails(self._tell))
 
     # -- alone
 
@@ -245,16 +272,19 @@ class SharedLedger:
                 f"the shared budget can't be reached, and nothing is sent without it: {error}"
             ) from None
         tenant = self._replica.tenant()
-        alone = self._alone = Alone.when(tenant, self._client, self._requests, self._period)
+        clients = self._replica.clients
+        alone = Alone.when(tenant, self._client, clients, self._requests, self._period)
+        self._alone = alone
         self._replica.forget_others()
         told = "the shared budget can't be reached (%s): going on alone, %s"
         logger.warning(told, error, alone)
-        self._begin(self._come_back())
+        if not self._closed:
+            self._begin(self._come_back())
 
-    def _take_alone(self) -> Lease | Wait:
+    def _take_alone(self, lane: Lane) -> Lease | Wait:
         tenant, alone = self._replica.tenant(), self._alone
         assert alone is not None
-        ask = self._ask(self._limit())
+        ask = self._ask(self._limit(), lane)
         wait = tenant.take(ask)
         if wait is None:
             return self._lease(ask, tenant.touched_at)
@@ -263,16 +293,16 @@ class SharedLedger:
         return Wait(min(wait.seconds, self.retry_every))
 
     async def _come_back(self) -> None:
-        while self._alone is not None:
+        while (alone := self._alone) is not None:
             await asyncio.sleep(self.retry_every)
-            async with self._turn:
-                try:
+            with suppress(UnreachableError, ConfigurationError):
+                # It may take its time, for which nobody is to wait.
+                await self._replica.reach(Meet(self._ask(self._requests)))
+                async with self._turn:
                     await self._meet()
-                except (UnreachableError, ConfigurationError):
-                    continue
-                self._share, self._alone = self._alone.share, None
-                self._careful_until = self._clock() + 2 * self.retry_every
-                logger.info("the shared budget is reached again (%s)", self._store.name)
+                    self._share, self._alone = alone.share, None
+                    self._careful_until = self._clock() + 2 * (self.retry_every + _LONGEST_TRY)
+                    logger.info("the shared budget is reached again (%s)", self._store.name)
 
     # -- its end
 
@@ -289,21 +319,21 @@ class SharedLedger:
         async with self._turn:
             # If it isn't heard, what is held ends by itself.
             with suppress(UnreachableError, ConfigurationError):
-                await self._apply(Leave(self._client))
+                await self._replica.tell(Leave(self._client))
 
     # -- what is known
 
-    def _ask(self, requests: int | None) -> Ask:
+    def _ask(self, requests: int | None, lane: Lane = Lane.INTERACTIVE) -> Ask:
         token = f"{self._client}:{next(self._numbers)}"
         held_for = TIME_TO_BEGIN + self.longest_attempt
-        return Ask(self._client, token, requests, self._period, held_for, self._ends_in())
-
-    def _ends_in(self) -> float:
-        periods = 2 * self._replica.longest_period()
-        return TIME_TO_BEGIN + self.longest_attempt + periods + self._grain
+        # It may be cut off at its end.
+        ends_in = held_for + self._counted_for(Sent.CUT_OFF)
+        return Ask(
+            self._client, token, requests, self._period, held_for, ends_in, lane, self.reserved
+        )
 
     def _counted_for(self, sent: Sent) -> float:
-        if self._requests is None or sent is Sent.NEVER:
+        if sent is Sent.NEVER:
             return 0.0
         periods = 1 if sent is Sent.ANSWERED else 2
         return periods * self._replica.longest_period() + self._grain
@@ -315,11 +345,3 @@ class SharedLedger:
         if self._requests is None or self._alone is not None:
             return self._limit()
         return int(self._replica.tenant().limit(self._requests))
-
-    def _tell_other_limit(self) -> None:
-        if not self._limit_is_told and (limit := self._told_limit()) != self._requests:
-            self._limit_is_told = True
-            logger.warning(
-                "clients of one shared budget have different limits; the strictest counts: %s",
-                limit,
-            )

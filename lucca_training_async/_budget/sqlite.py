@@ -13,6 +13,7 @@ import asyncio
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -23,6 +24,7 @@ import attrs
 
 from ..errors import ConfigurationError
 from ..ledger import Cause, Wait
+from .pace import Pace
 from .steps import Step, UnreachableError, through, uptime
 from .tenant import Member, Slot, Tenant
 
@@ -47,7 +49,8 @@ class SqliteStore:
         self._path = Path(path)
         self._thread: ThreadPoolExecutor | None = None
         self._connection: sqlite3.Connection | None = None
-        self._file: tuple[int, int] | None = None
+        self._files: list[tuple[int, int] | None] = []
+        self._has_lost_log = False
         self._has_worked = False
 
     async def apply(self, host: str, steps: Sequence[Step]) -> tuple[Tenant, Wait | None]:
@@ -86,9 +89,11 @@ class SqliteStore:
             row = cursor.execute("SELECT state FROM tenant WHERE host = ?", (host,)).fetchone()
             # Only now: it may have taken its time to get the lock.
             now = self.clock()
-            tenant, answer = through(loads(row[0]) if row else None, now, steps)
+            known = None if row is None or self._has_lost_log else loads(row[0])
+            tenant, answer = through(known, now, steps)
             cursor.execute("REPLACE INTO tenant VALUES (?, ?)", (host, dumps(tenant)))
             cursor.execute("COMMIT")
+            self._has_lost_log = False
         except BaseException:
             with suppress(sqlite3.Error):
                 cursor.execute("ROLLBACK")
@@ -98,9 +103,24 @@ class SqliteStore:
     def _connected(self) -> sqlite3.Connection:
         """The connection; a new one if the file has been put away or replaced."""
         if self._connection is not None:
-            if _identity(self._path) == self._file:
+            files = self._identities()
+            if files == self._files:
                 return self._connection
+            # With its log alone, the file goes back to what it was some time ago.
+            self._has_lost_log = files[0] == self._files[0]
             self._disconnect()
+        ends_at = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return self._connect()
+            except sqlite3.OperationalError as error:
+                self._disconnect()
+                # SQLite waits for a lock, but not for that which it takes to change the mode.
+                if not _is_locked(error) or time.monotonic() > ends_at:
+                    raise
+                time.sleep(0.01)
+
+    def _connect(self) -> sqlite3.Connection:
         connection = self._connection = sqlite3.connect(
             self._path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
         )
@@ -117,8 +137,11 @@ class SqliteStore:
             "CREATE TABLE IF NOT EXISTS tenant (host TEXT PRIMARY KEY, state TEXT) WITHOUT ROWID"
         )
         connection.execute(f"PRAGMA user_version = {_VERSION}")
-        self._file = _identity(self._path)
+        self._files = self._identities()
         return connection
+
+    def _identities(self) -> list[tuple[int, int] | None]:
+        return [_identity(self._path), _identity(Path(f"{self._path}-wal"))]
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
@@ -141,6 +164,13 @@ class SqliteStore:
         return UnreachableError(told)
 
 
+def _is_locked(error: sqlite3.OperationalError) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+    )
+
+
 def _identity(path: Path) -> tuple[int, int] | None:
     try:
         status = os.stat(path)
@@ -161,6 +191,7 @@ def loads(text: str) -> Tenant | None:
     try:
         members: dict[str, Any] = json.loads(text)
         members["closed_by"] = Cause(members["closed_by"])
+        members["pace"] = Pace(**members["pace"])
         members["slots"] = {name: Slot(**slot) for name, slot in members["slots"].items()}
         members["members"] = {name: Member(**one) for name, one in members["members"].items()}
         return Tenant(**members)

@@ -20,7 +20,8 @@ from collections import Counter
 
 import attrs
 
-from ..ledger import Cause, Wait
+from ..ledger import Cause, Lane, Wait
+from .pace import Pace
 
 _REMEMBERED = 10
 """Periods for which a client that asks nothing is still counted as one."""
@@ -53,6 +54,7 @@ class Member:
         period: In seconds.
         back_at: When it is expected to ask again.
         waits_since: Since when it was given nothing.
+        is_bulk: Whether it has asked for a bulk request.
     """
 
     seen_at: float
@@ -60,6 +62,7 @@ class Member:
     period: float
     back_at: float
     waits_since: float | None = None
+    is_bulk: bool = False
 
 
 @attrs.frozen
@@ -73,6 +76,8 @@ class Ask:
         period: In seconds.
         held_for: Seconds in which the request will be over.
         ends_in: Seconds after which the lease ends if it is never settled.
+        lane: That of the request.
+        reserved: How many slots are for people alone.
     """
 
     client: str
@@ -81,6 +86,12 @@ class Ask:
     period: float
     held_for: float
     ends_in: float
+    lane: Lane = Lane.INTERACTIVE
+    reserved: int = 0
+
+    @property
+    def is_bulk(self) -> bool:
+        return self.lane is not Lane.INTERACTIVE
 
 
 def poll_every(period: float) -> float:
@@ -107,6 +118,7 @@ class Tenant:
         allowed: In this round, how many may be under way; None for any number.
         opens_at: Until when it is closed.
         closed_by: Why.
+        pace: How bulk requests are spread.
     """
 
     born: str
@@ -118,11 +130,13 @@ class Tenant:
     allowed: int | None = None
     opens_at: float = -math.inf
     closed_by: Cause = Cause.PAUSE
+    pace: Pace = attrs.field(factory=Pace)
 
     def copy(self) -> Tenant:
         """Another, which can be changed without changing this one."""
         return attrs.evolve(
             self,
+            pace=attrs.evolve(self.pace),
             slots={token: attrs.evolve(slot) for token, slot in self.slots.items()},
             members={name: attrs.evolve(member) for name, member in self.members.items()},
         )
@@ -148,6 +162,7 @@ class Tenant:
         self.born_at += seconds
         self.touched_at += seconds
         self.opens_at += seconds
+        self.pace.shift(seconds)
         for slot in self.slots.values():
             slot.free_at += seconds
             if slot.held_until is not None:
@@ -172,8 +187,13 @@ class Tenant:
         if ask.token in self.slots:
             return None  # it has asked before, and the answer was lost
         now, member = self.touched_at, self.meet(ask)
+        member.is_bulk = ask.is_bulk
+        self.pace.asked(ask.lane, now, in_use=len(self.slots))
         wait = self._wait(ask, member)
         if wait is None:
+            limit = self.limit(ask.requests)
+            left = limit - ask.reserved - len(self.slots) - 1
+            self.pace.took(ask.lane, now, left=left, every=ask.period / max(1, limit))
             self.slots[ask.token] = Slot(
                 ask.client, now + ask.ends_in, self.round, now + ask.held_for
             )
@@ -217,15 +237,27 @@ class Tenant:
         known = [member.requests for member in self.members.values()]
         return min([requests, *(limit for limit in known if limit is not None)])
 
-    def next_free_in(self, client: str, requests: int | None, *, poll: float) -> float:
-        """Seconds until there is a slot; infinity if it takes an answer of this client's."""
+    def next_free_in(
+        self, client: str, requests: int | None, *, poll: float, reserved: int = 0
+    ) -> float:
+        """Seconds until there is a slot; infinity if it takes an answer of this client's.
+
+        Args:
+            client: Who asks.
+            requests: Its limit.
+            poll: Seconds between two questions where it takes somebody else's answer.
+            reserved: How many of the limit it can't have.
+        """
         now = self.touched_at
-        if len(self.slots) < self.limit(requests):
+        limit = self.limit(requests)
+        # The part of a client that is on its own may be less than what is reserved.
+        too_many = len(self.slots) - max(min(1, limit), limit - reserved) + 1
+        if too_many <= 0:
             return 0.0
         slots = self.slots.values()
-        settled = [slot.free_at - now for slot in slots if not is_held(slot, now)]
-        if settled:
-            return min(settled)
+        settled = sorted(slot.free_at - now for slot in slots if not is_held(slot, now))
+        if too_many <= len(settled):
+            return settled[int(too_many) - 1]
         others = [slot.free_at - now for slot in slots if slot.client != client]
         return min(poll, *others) if others else math.inf
 
@@ -246,8 +278,10 @@ class Tenant:
         if self.opens_at > now:
             return Wait(self.opens_at - now, closed=self.closed_by)
         if (seconds := self.starts_slowly_for(ask.client)) is not None:
-            return Wait(max(seconds, poll))
-        if (seconds := self.next_free_in(ask.client, ask.requests, poll=poll)) > 0:
+            return Wait(max(seconds, poll), probing=self.allowed == 1)
+        reserved = ask.reserved if ask.is_bulk else 0
+        free_in = self.next_free_in(ask.client, ask.requests, poll=poll, reserved=reserved)
+        if (seconds := max(free_in, self.pace.due_in(ask.lane, now, ask.period))) > 0:
             return Wait(seconds)
         if len(self.members) > 1 and self._is_to_leave_it(ask, member):
             return Wait(poll)
@@ -262,20 +296,26 @@ class Tenant:
         wanting = {
             name: other
             for name, other in self.members.items()
-            if name != ask.client and other.back_at + moment >= now
+            if name != ask.client
+            and other.back_at + moment >= now
+            and (ask.is_bulk or not other.is_bulk)  # people leave nothing to bulk requests
         }
         used = Counter(slot.client for slot in self.slots.values())
         share = max(1, int(limit) // (len(wanting) + 1))
         due = {
             name: other
             for name, other in wanting.items()
-            if other.back_at <= now and used[name] < share
+            if other.back_at <= now and (used[name] < share or _goes_first(other, member))
         }
-        free = limit - len(self.slots)
+        free = 1 if self.pace.holds(ask.lane, now, ask.period) else limit - len(self.slots)
         if used[ask.client] >= share:
-            return free <= sum(share - used[name] for name in due)
+            return free <= sum(max(1, share - used[name]) for name in due)
         mine = _since(member, now)
-        before = [other for other in due.values() if _since(other, now) < mine]
+        before = [
+            other
+            for other in due.values()
+            if _goes_first(other, member) or _since(other, now) < mine
+        ]
         return free <= len(before)
 
 
@@ -287,6 +327,10 @@ def is_held(slot: Slot, now: float) -> bool:
 def slots_of(tenant: Tenant, client: str) -> dict[str, Slot]:
     """What this client has."""
     return {token: slot for token, slot in tenant.slots.items() if slot.client == client}
+
+
+def _goes_first(one: Member, other: Member) -> bool:
+    return other.is_bulk and not one.is_bulk
 
 
 def _since(member: Member, now: float) -> float:

@@ -22,7 +22,7 @@ class Budget:
         next_slot_in: Seconds until a request could be sent, 0 if one could be now; None if
             that depends on the answers under way.
         closed_for: Seconds for which nothing will be sent, whatever waits; 0 if something may be.
-        waiting: Requests that wait to be sent.
+        waiting: Requests that wait to be sent, in both lanes.
         in_flight: Requests under way.
         closed_by: What keeps requests back: a ``"pause"`` that Lucca has asked for, an
             ``"outage"`` of the host (until the first sign of life), or None.
@@ -31,6 +31,7 @@ class Budget:
             Of a shared budget, ``in_use`` counts the requests of them all.
         alone: Whether the ledger can't be reached, so that this client keeps to its part:
             ``limit`` and ``in_use`` are then its own.
+        waiting_bulk: Those of ``waiting`` that are of bulk runs and lists.
     """
 
     limit: int | None
@@ -43,13 +44,22 @@ class Budget:
     ledger: str | None = None
     clients: int = 1
     alone: bool = False
+    waiting_bulk: int = 0
+
+    @property
+    def waiting_interactive(self) -> int:
+        """Those of ``waiting`` that go first, since a person waits for them."""
+        return self.waiting - self.waiting_bulk
 
     def __str__(self) -> str:
         limit = "no limit" if self.limit is None else f"{self.in_use} of {self.limit} in use"
         if self.ledger is not None:
             many = "client" if self.clients == 1 else "clients"
             limit += " alone" if self.alone else f" by {self.clients} {many}"
-        told = [limit, f"{self.waiting} waiting", f"{self.in_flight} in flight"]
+        waiting = f"{self.waiting} waiting"
+        if 0 < self.waiting_bulk < self.waiting:
+            waiting += f" ({self.waiting_interactive} of them interactive)"
+        told = [limit, waiting, f"{self.in_flight} in flight"]
         if self.closed_by == "outage":
             told.append(self.closed_by)
         if self.closed_for:
@@ -64,6 +74,7 @@ def budget_of(
     limit: RateLimit | None,
     *,
     waiting: int,
+    waiting_bulk: int,
     in_flight: int,
     is_full: bool,
     closed_by: Literal["pause", "outage"] | None,
@@ -79,6 +90,7 @@ def budget_of(
         waiting,
         in_flight,
         closed_by,
+        waiting_bulk=waiting_bulk,
     )
     if sharing is None:
         return budget

@@ -111,9 +111,11 @@ class Link:
         if self.closed:
             return
         at_home = self.session.mark_closed()
-        if self._gate is not None:
-            if at_home:
-                self._gate.close(lambda: ClientClosedError("this client was closed"))
-            if self._ledger is not self.settings.shared_budget:  # else it is the caller's
-                await self._gate.aclose()
-        await self.session.aclose()
+        try:
+            if self._gate is not None:
+                if at_home:
+                    self._gate.close(lambda: ClientClosedError("this client was closed"))
+                if self._ledger is not self.settings.shared_budget:  # else it is the caller's
+                    await self._gate.aclose()
+        finally:
+            await self.session.aclose()

@@ -13,7 +13,7 @@ from collections.abc import Awaitable
 import aiohttp
 from yarl import URL
 
-from .._budget import Admission, Owner
+from .._budget import Admission, Owner, is_being_cancelled
 from .._version import __version__
 from ..errors import ClientClosedError, LuccaConnectionError, LuccaTimeoutError, UsageError
 from ..settings import Settings, Timeouts
@@ -122,7 +122,7 @@ class Session:
         try:
             return await self._exchange(dispatch, url)
         except asyncio.CancelledError:
-            if _is_being_cancelled():
+            if is_being_cancelled():
                 raise
             # aiohttp cancels its own waits (for a host name, for
             # a connection) when its session is closed.
@@ -314,9 +314,3 @@ def _encodings(response: aiohttp.ClientResponse) -> list[str]:
 
 def _is_chunked(response: aiohttp.ClientResponse) -> bool:
     return "chunked" in response.headers.get("Transfer-Encoding", "").lower()
-
-
-def _is_being_cancelled() -> bool:
-    """Whether a CancelledError is meant for this task, not for something that it awaits."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
