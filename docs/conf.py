@@ -15,7 +15,8 @@ nitpicky = True
 nitpick_ignore_regex = [
     # A type variable is no class.
     ("py:class", r"lucca_training_async\._lists\.\w+\.R"),
-    ("py:.*", r"(aiohttp|asyncio|collections|datetime|decimal|dlt|enum|tenacity|typing|yarl)\..*"),
+    ("py:.*", r"(asyncio|collections|contextlib|datetime|decimal|enum|typing)\..*"),
+    ("py:.*", r"(aiohttp|dlt|fastapi|starlette|tenacity|yarl)\..*"),
 ]
 
 # The page about dlt tells of our source for it, and not everybody has dlt.

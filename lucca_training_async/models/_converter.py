@@ -97,7 +97,7 @@ def _register_record(cls: type[attrs.AttrsInstance]) -> None:
 def _structure_hook(cls: type[attrs.AttrsInstance]) -> hooks.Hook:
     overrides: Any = {
         field.name: override(
-            rename=_camel(field.name),
+            rename=camel(field.name),
             struct_hook=hooks.or_default(field.default, hooks.a_bool)
             if isinstance(field.default, bool)
             else None,
@@ -115,7 +115,7 @@ def _structure_hook(cls: type[attrs.AttrsInstance]) -> hooks.Hook:
 
 
 def _unstructure_hook(cls: type[attrs.AttrsInstance]) -> Callable[[Any], dict[str, Any]]:
-    renames: Any = {it.name: override(rename=_camel(it.name)) for it in attrs.fields(cls)}
+    renames: Any = {it.name: override(rename=camel(it.name)) for it in attrs.fields(cls)}
     return make_dict_unstructure_fn(cls, _converter, **renames)
 
 
@@ -139,7 +139,7 @@ def _faults(error: Exception) -> list[Fault]:
     if isinstance(error, RefusedValueError):
         return [_fault(error, "$")]
     told = [line.partition(" @ ") for line in transform_error(error, format_exception=numbered)]
-    return [_fault(causes[int(number)], _camel(path)) for number, _, path in told]
+    return [_fault(causes[int(number)], camel(path)) for number, _, path in told]
 
 
 def _fault(cause: BaseException, path: str) -> Fault:
@@ -148,7 +148,8 @@ def _fault(cause: BaseException, path: str) -> Fault:
     return Fault(path, "is missing" if isinstance(cause, KeyError) else type(cause).__name__)
 
 
-def _camel(name: str) -> str:
+def camel(name: str) -> str:
+    """A member's name as Lucca writes it."""
     return re.sub(r"_([a-z])", lambda match: match[1].upper(), name)
 
 

@@ -47,6 +47,18 @@ class Record:
         """
         return structure(parse(text), cls)
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _: Any, __: Any) -> Any:
+        from ._pydantic import schema_of
+
+        return schema_of(cls)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _: Any, __: Any) -> dict[str, Any]:
+        from ._pydantic import json_schema_of
+
+        return json_schema_of(cls)
+
     @property
     def fingerprint(self) -> str:
         """A short hash (16 hexadecimal digits) that is equal as long as the record is.
