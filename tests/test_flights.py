@@ -1,0 +1,250 @@
+"""Calls for one id at the same time share one request, and each of them ends by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lucca_training_async import (
+    ClientClosedError,
+    LuccaTimeoutError,
+    LuccaTrainingClient,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimit,
+    Timeouts,
+    UsageError,
+)
+from lucca_training_async._http.flights import Flights
+from lucca_training_async.sandbox import Fault, Sandbox
+
+from .support import Stage, stage
+
+
+def slow(seconds: float = 1.0) -> Sandbox:
+    return Sandbox(rate_limit=None, downlink=lambda: seconds)
+
+
+def getting(on: Stage, id: int, number: int = 1, **options: Any) -> list[asyncio.Task[Any]]:
+    return [asyncio.create_task(on.trainings.get(id, **options)) for _ in range(number)]
+
+
+async def under_way(on: Stage) -> None:
+    """Wait until the server has a request."""
+    while not on.sandbox.arrivals:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+
+async def test_those_who_ask_for_one_id_share_one_request() -> None:
+    async with stage(slow()) as on:
+        first, *others = await asyncio.gather(*getting(on, 1, 10))
+        assert all(other is first for other in others)
+        assert on.ids == ["1"]
+        # What is over is not shared.
+        await on.trainings.get(1)
+        assert on.ids == ["1", "1"]
+
+
+async def test_those_who_come_while_it_is_under_way_share_it_as_well() -> None:
+    async with stage(slow()) as on:
+        early = getting(on, 1)
+        await under_way(on)
+        late = getting(on, 1, 3)
+        await asyncio.gather(*early, *late)
+        assert on.ids == ["1"]
+
+
+async def test_other_ids_are_asked_for_by_themselves() -> None:
+    async with stage(slow()) as on:
+        await asyncio.gather(*getting(on, 1, 2), *getting(on, 2, 2))
+        assert sorted(on.ids) == ["1", "2"]
+
+
+async def test_a_call_of_another_kind_is_another_call() -> None:
+    """It waits in another way, or not as long."""
+    async with stage(slow()) as on:
+        hasty = on.client.with_options(timeouts=Timeouts(total=0.5))
+        results = await asyncio.gather(
+            on.trainings.get(1),
+            on.trainings.get(1, priority="bulk"),
+            hasty.realized_trainings.get(1),
+            return_exceptions=True,
+        )
+        assert on.ids[:3] == ["1", "1", "1"]
+        assert isinstance(results[2], LuccaTimeoutError)
+
+
+async def test_views_of_one_policy_share_as_well() -> None:
+    """Made for each request of a backend, as they cost nothing."""
+    async with stage(slow()) as on:
+        views = [on.client.with_options(timeouts=Timeouts(total=9)) for _ in range(3)]
+        await asyncio.gather(*(view.realized_trainings.get(1) for view in views))
+        assert on.ids == ["1"]
+
+
+@pytest.mark.parametrize("who", [0, 1, 2])
+async def test_one_that_is_cancelled_leaves_the_others_alone(who: int) -> None:
+    async with stage(slow()) as on:
+        calls = getting(on, 1, 3)
+        await under_way(on)
+        gone = calls.pop(who)
+        gone.cancel()
+        assert {found.id for found in await asyncio.gather(*calls)} == {1}
+        assert gone.cancelled()
+        assert on.ids == ["1"]
+
+
+async def test_the_last_one_that_is_cancelled_takes_the_request_with_it() -> None:
+    async with stage(slow(), rate_limit=RateLimit(5, 60.0)) as on:
+        calls = getting(on, 1, 3)
+        await under_way(on)
+        assert on.client.budget.in_flight == 1
+        for call in calls:
+            call.cancel()
+        await asyncio.wait(calls)
+        # Nothing is held from the very moment in which the last of them is over.
+        assert (on.client.budget.in_flight, on.client.budget.waiting) == (0, 0)
+        assert all(call.cancelled() for call in calls)
+        assert (await on.trainings.get(1)).id == 1
+        assert on.ids == ["1", "1"]
+
+
+async def test_one_that_comes_as_the_last_is_leaving_takes_its_place() -> None:
+    async with stage(slow()) as on:
+        (last,) = getting(on, 1)
+        await under_way(on)
+        last.cancel()
+        assert (await on.trainings.get(1)).id == 1
+        assert last.cancelled()
+        assert on.ids == ["1"]
+
+
+async def test_one_that_comes_after_it_asks_anew_though_the_request_is_not_over() -> None:
+    flights, begun = Flights(), 0
+
+    async def call() -> int:
+        nonlocal begun
+        begun += 1
+        try:
+            await asyncio.sleep(1)
+        except asyncio.CancelledError:
+            await asyncio.sleep(1)  # it takes its time to let go
+            raise
+        return begun
+
+    last = asyncio.create_task(flights.join("1", call))
+    await asyncio.sleep(0.5)
+    last.cancel()
+    await asyncio.sleep(0.1)
+    assert not last.done()
+    assert await flights.join("1", call) == 2
+    await asyncio.wait([last])
+    assert last.cancelled()
+
+
+async def test_each_has_a_limit_of_its_own() -> None:
+    async with stage(slow()) as on:
+
+        async def within(seconds: float) -> object:
+            async with asyncio.timeout(seconds):
+                return await on.trainings.get(1)
+
+        results = await asyncio.gather(within(0.5), within(5), return_exceptions=True)
+        assert isinstance(results[0], TimeoutError)
+        assert not isinstance(results[1], BaseException)
+        assert on.ids == ["1"]
+
+
+async def test_all_are_told_of_a_failure_each_by_an_error_of_its_own() -> None:
+    async with stage(slow()) as on:
+        calls = getting(on, 2_000_000, 3)
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        errors = [result for result in results if isinstance(result, NotFoundError)]
+        assert len({id(error) for error in errors}) == 3
+        assert {str(error) for error in errors} == {str(errors[0])}
+        assert all(error.__context__ is None for error in errors)
+        assert on.ids == ["2000000"]
+
+
+async def test_a_failure_is_not_kept() -> None:
+    async with stage() as on:
+        on.sandbox.inject(Fault.error(403), id=1)
+        results = await asyncio.gather(*getting(on, 1, 2), return_exceptions=True)
+        assert [type(result) for result in results] == [PermissionDeniedError] * 2
+        assert (await on.trainings.get(1)).id == 1
+
+
+async def test_a_failure_that_nobody_waits_for_troubles_nobody() -> None:
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    async with stage(slow(0.1)) as on:
+        calls = getting(on, 2_000_000, 2)
+        await under_way(on)
+        while not calls[0].done():
+            await asyncio.sleep(0)
+            for call in calls:
+                call.cancel()
+        await asyncio.wait(calls)
+        gc.collect()
+    assert not told
+
+
+async def test_closing_the_client_ends_all_of_them() -> None:
+    limit = RateLimit(1, 60.0)
+    async with stage(slow(), rate_limit=limit) as on:
+        await on.trainings.get(1)
+        calls = getting(on, 2, 3)
+        await asyncio.sleep(0.1)
+        await on.client.aclose()
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        assert [type(result) for result in results] == [ClientClosedError] * 3
+        with pytest.raises(ClientClosedError):
+            await on.trainings.get(2)
+
+
+@pytest.mark.real_time
+async def test_what_another_loop_asks_for_is_not_shared() -> None:
+    async with stage(slow(0.3)) as on:
+        calls = getting(on, 1)
+        await under_way(on)
+
+        def elsewhere(client: LuccaTrainingClient) -> None:
+            asyncio.run(_get(client))
+
+        with pytest.raises(UsageError):
+            await asyncio.to_thread(elsewhere, on.client)
+        await asyncio.gather(*calls)
+
+
+async def _get(client: LuccaTrainingClient) -> object:
+    return await client.realized_trainings.get(1)
+
+
+@pytest.mark.parametrize("option", [{"priority": "urgent"}, {"priority": None}])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client, **options: client.realized_trainings.get(1, **options),
+        lambda client, **options: client.realized_trainings.get_many([1], **options),
+        lambda client, **options: client.realized_trainings.count(**options),
+        lambda client, **options: client.trainings.get_many([1], **options),
+        lambda client, **options: client.raw_get("/api", **options),
+    ],
+    ids=["get", "get_many", "count", "trainings.get_many", "raw_get"],
+)
+async def test_a_priority_that_there_is_not_costs_no_request(
+    call: Callable[..., Any], option: dict[str, Any]
+) -> None:
+    async with stage() as on:
+        with pytest.raises(ValueError, match="priority must be 'interactive' or 'bulk'"):
+            await call(on.client, **option)
+        for listing in (on.trainings, on.client.trainings, on.client.training_demands):
+            with pytest.raises(ValueError, match="priority must be"):
+                listing.list(**option)
+        with pytest.raises(ValueError, match="priority must be"):
+            on.trainings.stream([1], **option)
+        assert on.sandbox.arrivals == []
