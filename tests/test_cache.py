@@ -15,7 +15,11 @@ from lucca_training_async.sandbox import Sandbox
 from .support import stage
 
 
-@pytest.mark.parametrize("make", [dict, lambda: TTLCache(100, 60)], ids=["dict", "TTLCache"])
+def for_a_minute() -> TTLCache[int, RealizedTraining]:
+    return TTLCache(100, 60)
+
+
+@pytest.mark.parametrize("make", [dict[int, RealizedTraining], for_a_minute])
 async def test_what_was_read_once_costs_no_request_again(
     make: Callable[[], MutableMapping[int, RealizedTraining]],
 ) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from datetime import date
 from typing import Any
 
 import pytest
@@ -224,27 +225,33 @@ async def _get(client: LuccaTrainingClient) -> object:
     return await client.realized_trainings.get(1)
 
 
-@pytest.mark.parametrize("option", [{"priority": "urgent"}, {"priority": None}])
-@pytest.mark.parametrize(
-    "call",
-    [
-        lambda client, **options: client.realized_trainings.get(1, **options),
-        lambda client, **options: client.realized_trainings.get_many([1], **options),
-        lambda client, **options: client.realized_trainings.count(**options),
-        lambda client, **options: client.trainings.get_many([1], **options),
-        lambda client, **options: client.raw_get("/api", **options),
-    ],
-    ids=["get", "get_many", "count", "trainings.get_many", "raw_get"],
-)
-async def test_a_priority_that_there_is_not_costs_no_request(
-    call: Callable[..., Any], option: dict[str, Any]
-) -> None:
+Call = Callable[[LuccaTrainingClient, Any], Awaitable[object]]
+CALLS: dict[str, Call] = {
+    "get": lambda client, wrong: client.realized_trainings.get(1, priority=wrong),
+    "get_many": lambda client, wrong: client.realized_trainings.get_many([1], priority=wrong),
+    "count": lambda client, wrong: client.realized_trainings.count(priority=wrong),
+    "courses": lambda client, wrong: client.trainings.get_many([1], priority=wrong),
+    "raw_get": lambda client, wrong: client.raw_get("/api", priority=wrong),
+}
+LISTS: dict[str, Callable[[LuccaTrainingClient, Any], object]] = {
+    "stream": lambda client, wrong: client.realized_trainings.stream([1], priority=wrong),
+    "list": lambda client, wrong: client.realized_trainings.list(priority=wrong),
+    "changes": lambda client, wrong: client.realized_trainings.changes(
+        ended_since=date(2025, 1, 1), priority=wrong
+    ),
+    "sync": lambda client, wrong: client.realized_trainings.sync({}, priority=wrong),
+    "courses": lambda client, wrong: client.trainings.list(priority=wrong),
+    "demands": lambda client, wrong: client.training_demands.list(priority=wrong),
+}
+
+
+@pytest.mark.parametrize("wrong", ["urgent", None, 1])
+async def test_a_priority_that_there_is_not_costs_no_request(wrong: object) -> None:
     async with stage() as on:
-        with pytest.raises(ValueError, match="priority must be 'interactive' or 'bulk'"):
-            await call(on.client, **option)
-        for listing in (on.trainings, on.client.trainings, on.client.training_demands):
-            with pytest.raises(ValueError, match="priority must be"):
-                listing.list(**option)
-        with pytest.raises(ValueError, match="priority must be"):
-            on.trainings.stream([1], **option)
+        for call in CALLS.values():
+            with pytest.raises(ValueError, match="priority must be 'interactive' or 'bulk'"):
+                await call(on.client, wrong)
+        for listing in LISTS.values():
+            with pytest.raises(ValueError, match="priority must be 'interactive' or 'bulk'"):
+                listing(on.client, wrong)
         assert on.sandbox.arrivals == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import pytest
 
@@ -184,9 +185,9 @@ async def test_without_a_limit_nothing_is_spread(make: Make) -> None:
 
 
 @pytest.mark.parametrize("reserved", [-1, 10, 11, 1.0, True, "1", None])
-def test_a_reserve_that_leaves_nothing_or_is_none_is_refused(reserved: object) -> None:
+def test_a_reserve_that_leaves_nothing_or_is_none_is_refused(reserved: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"RateLimit\.reserved .* less than requests"):
-        RateLimit(10, 60.0, reserved=reserved)  # type: ignore[arg-type]  # pyright: ignore
+        RateLimit(10, 60.0, reserved=reserved)
 
 
 # -- several clients
