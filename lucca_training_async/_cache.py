@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import MutableMapping
+from typing import cast
 
 from ._budget import logger
 from ._callbacks import name_of
@@ -30,7 +31,7 @@ class Cache:
         if self._mapping is None:
             return None
         try:
-            record: object = self._mapping[id]
+            record = cast(object, self._mapping[id])
         except KeyError:
             return None
         except Exception as error:
