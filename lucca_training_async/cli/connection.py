@@ -1,7 +1,7 @@
 """What each command that asks Lucca needs: its options, a client's settings, the log, an exit code.
 
-The key comes from the environment, a file or a prompt, never from an argument, where every process of
-the machine could read it.
+The key comes from the environment, a file or a prompt, never from an argument, which every process
+of the machine can read.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from enum import IntEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from ..errors import (
     AuthenticationError,
@@ -49,7 +49,7 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
-class UsageFault(Exception):
+class WrongUseError(Exception):
     """What the caller has written can't work; told in one line, with exit code 2."""
 
 
@@ -83,22 +83,22 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--log-json", action="store_true", help="the log as JSON, a line each")
 
 
-def settings_of(args: argparse.Namespace, **options: Any) -> Settings:
+def settings_of(args: argparse.Namespace, **options: Unpack[ClientOptions]) -> Settings:
     """The client's settings, by the options and the environment.
 
     Raises:
-        UsageFault: Something is missing, or can't work.
+        WrongUseError: Something is missing, or can't work.
     """
     host = args.host or os.environ.get(_HOST, "").strip()
     if not host:
-        raise UsageFault(f"no host: pass --host, or set {_HOST} (such as acme.ilucca.net)")
+        raise WrongUseError(f"no host: pass --host, or set {_HOST} (such as acme.ilucca.net)")
     shared = args.shared_budget or os.environ.get(_SHARED_BUDGET, "").strip() or None
     try:
-        known = ClientOptions(rate_limit=RateLimit(args.limit), shared_budget=shared)
-        return Settings(host, _key(args.api_key_file), **{**known, **options})
+        options = {"rate_limit": RateLimit(args.limit), "shared_budget": shared, **options}
+        return Settings(host, _key(args.api_key_file), **options)
     except ConfigurationError as error:
         fault = str(error)
-    raise UsageFault(fault)
+    raise WrongUseError(fault)
 
 
 def _key(file: Path | None) -> str:
@@ -107,11 +107,11 @@ def _key(file: Path | None) -> str:
             return file.read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             fault = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise UsageFault(f"the API key can't be read from {file}: {fault}")
+        raise WrongUseError(f"the API key can't be read from {file}: {fault}")
     if key := os.environ.get(_KEY, "").strip():
         return key
     if not sys.stdin.isatty():
-        raise UsageFault(f"no API key: set {_KEY}, or pass --api-key-file")
+        raise WrongUseError(f"no API key: set {_KEY}, or pass --api-key-file")
     return getpass.getpass("Lucca API key: ").strip()
 
 
@@ -153,7 +153,7 @@ def run_to_its_end(command: Callable[[], Coroutine[Any, Any, Exit]]) -> Exit:
     except (KeyboardInterrupt, asyncio.CancelledError):
         print("interrupted", file=sys.stderr)
         return Exit.INTERRUPTED
-    except UsageFault as fault:
+    except WrongUseError as fault:
         print(f"error: {fault}", file=sys.stderr)
         return Exit.USAGE
     except LuccaError as error:
