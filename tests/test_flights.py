@@ -179,18 +179,26 @@ async def test_a_failure_is_not_kept() -> None:
         assert (await on.trainings.get(1)).id == 1
 
 
-async def test_a_failure_that_nobody_waits_for_troubles_nobody() -> None:
+async def test_a_failure_that_nobody_waits_for_any_more_troubles_nobody() -> None:
+    """All were cancelled in the very moment in which it failed."""
     told: list[object] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
-    async with stage(slow(0.1)) as on:
-        calls = getting(on, 2_000_000, 2)
-        await under_way(on)
-        while not calls[0].done():
-            await asyncio.sleep(0)
-            for call in calls:
-                call.cancel()
-        await asyncio.wait(calls)
-        gc.collect()
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: told.append(context))
+    calls: list[asyncio.Task[object]] = []
+
+    async def call() -> object:
+        await asyncio.sleep(1)
+        for each in calls:
+            each.cancel()
+        raise RuntimeError("nobody is there")
+
+    flights = Flights()
+    calls += [asyncio.create_task(flights.join("1", call)) for _ in range(2)]
+    await asyncio.wait(calls)
+    assert all(each.cancelled() for each in calls)
+    calls.clear()
+    gc.collect()
+    await asyncio.sleep(0)
     assert not told
 
 

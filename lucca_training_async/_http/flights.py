@@ -47,7 +47,7 @@ class Flights:
         flight = self._under_way.get(asked)
         if flight is None:
             flight = self._under_way[asked] = _Flight(asyncio.create_task(call()))
-            flight.task.add_done_callback(lambda _: self._forget(asked, flight))
+            flight.task.add_done_callback(lambda _: self._land(asked, flight))
         flight.waiting += 1
         flight.was_shared = flight.was_shared or flight.waiting > 1
         try:
@@ -60,6 +60,11 @@ class Flights:
                 # When a call is cancelled nothing of it is held any more.
                 await asyncio.wait([flight.task])
         return cast(T, self._landed(flight))
+
+    def _land(self, asked: Hashable, flight: _Flight) -> None:
+        self._forget(asked, flight)
+        if not flight.task.cancelled():
+            flight.task.exception()  # seen, even if all were cancelled in the same moment
 
     def _forget(self, asked: Hashable, flight: _Flight) -> None:
         if self._under_way.get(asked) is flight:
