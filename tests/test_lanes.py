@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -16,7 +15,6 @@ from lucca_training_async._budget.shared import SharedLedger
 
 from .gates import (
     A_MOMENT,
-    LEDGERS,
     SLACK,
     Make,
     Patient,
@@ -28,22 +26,10 @@ from .gates import (
     queue,
     shared_by,
 )
+from .gates import make as make
 from .gates import nobody_waits_for_ever as nobody_waits_for_ever
 
 PERSON, BULK, LONG = Lane.INTERACTIVE, Lane.BULK, Lane.LONG_BULK
-
-
-@pytest.fixture(params=list(LEDGERS))
-async def make(request: pytest.FixtureRequest) -> AsyncGenerator[Make, None]:
-    made: list[Ledger] = []
-
-    def make_one(limit: RateLimit | None) -> Ledger:
-        made.append(LEDGERS[request.param](limit))
-        return made[-1]
-
-    yield make_one
-    for ledger in made:
-        await ledger.aclose()
 
 
 async def all_for(ledger: Ledger, lane: Lane) -> list[Lease]:
