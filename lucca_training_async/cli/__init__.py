@@ -11,7 +11,7 @@ from .. import __version__
 from ..errors import ConfigurationError
 from ..models import MAX_ID
 from ..settings import ApiKey, RateLimit
-from . import demo, sandbox
+from . import demo, export, sandbox
 from .scenario import FEWEST_IDS, MOST_IDS
 
 # What is printed in README and docs is from one of this size.
@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, summary, add_options in (
         ("sandbox", "Serve an embedded Lucca on a local port until Ctrl-C", _add_sandbox_options),
         ("demo", "Fetch many ids from an embedded Lucca on a bad day", _add_demo_options),
+        ("export", "Export realized trainings to a file, or go on with it", export.add_options),
     ):
         add_options(commands.add_parser(name, help=summary, description=f"{summary}."))
     return parser

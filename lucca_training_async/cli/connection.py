@@ -163,7 +163,7 @@ def run_to_its_end(command: Callable[[], Coroutine[Any, Any, Exit]]) -> Exit:
 
 def set_up_log(args: argparse.Namespace) -> None:
     """The package's log on stderr, as much of it as was asked for."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _ToStderr()
     handler.setFormatter(_JsonLines() if args.log_json else logging.Formatter("%(message)s"))
     logger = logging.getLogger("lucca_training_async")
     logger.handlers[:] = [handler]
@@ -173,11 +173,22 @@ def set_up_log(args: argparse.Namespace) -> None:
     )
 
 
+class _ToStderr(logging.StreamHandler[Any]):
+    """To what is stderr at the moment: while a bar is shown, that is what writes above it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
 class _JsonLines(logging.Formatter):
+    """The log as JSON; what a record has as ``told`` is in it."""
+
     def format(self, record: logging.LogRecord) -> str:
-        told = {
+        told: dict[str, Any] = {
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
             "level": record.levelname,
             "message": record.getMessage(),
+            **getattr(record, "told", {}),
         }
         return json.dumps(told, ensure_ascii=False)
