@@ -52,7 +52,9 @@ def _parser() -> argparse.ArgumentParser:
         ("demo", "Fetch many ids from an embedded Lucca on a bad day", _add_demo_options),
         ("export", "Export realized trainings to a file, or go on with it", export.add_options),
     ):
-        add_options(commands.add_parser(name, help=summary, description=f"{summary}."))
+        add_options(
+            commands.add_parser(name, help=summary, description=f"{summary}.", allow_abbrev=False)
+        )
     return parser
 
 

@@ -59,6 +59,8 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--host", metavar="HOST", help=f"your account, such as acme.ilucca.net (default: ${_HOST})"
     )
+    # Whoever writes it has it in the history of a shell; at least it is not told once more.
+    group.add_argument("--api-key", type=_refuse_key, help=argparse.SUPPRESS)
     group.add_argument(
         "--api-key-file",
         type=Path,
@@ -107,12 +109,22 @@ def _key(file: Path | None) -> str:
             return file.read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             fault = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise WrongUseError(f"the API key can't be read from {file}: {fault}")
+        # Its name is not told: it might be the key itself.
+        raise WrongUseError(f"the file that --api-key-file names can't be read: {fault}")
     if key := os.environ.get(_KEY, "").strip():
         return key
     if not sys.stdin.isatty():
         raise WrongUseError(f"no API key: set {_KEY}, or pass --api-key-file")
-    return getpass.getpass("Lucca API key: ").strip()
+    try:
+        return getpass.getpass("Lucca API key: ").strip()
+    except EOFError:
+        raise WrongUseError("no API key was typed") from None
+
+
+def _refuse_key(_: str) -> None:
+    raise argparse.ArgumentTypeError(
+        f"the key is no argument, which every process can read: set {_KEY}, or use --api-key-file"
+    )
 
 
 def exit_code(error: LuccaError) -> Exit:

@@ -78,15 +78,18 @@ class Standing:
     @property
     def counts(self) -> str:
         """How many of how many."""
-        of = "" if self.total is None else f" of {self.total:,}"
-        return f"{self.done:,}{of} {self.what}"
+        if self.total is None:
+            return number(self.done, self.what)
+        return f"{self.done:,} of {number(self.total, self.what)}"
 
     @property
     def cost(self) -> str:
         """What that has taken, and what there is."""
         of = "" if self.planned is None else f" of {self.planned:,}"
         told = f"{self.requests:,}{of} requests"
-        return told if self.budget_left is None else f"{told}, {self.budget_left} left now"
+        return (
+            told if self.budget_left is None else f"{told}, {self.budget_left} left in the budget"
+        )
 
     @property
     def end(self) -> str:

@@ -92,6 +92,7 @@ class Source:
         self._tally = tally
         self._announce = announce
         self._has_announced = False
+        self._filters = realized_filters(**question.filters) or ()
 
     @property
     def _kept(self) -> Kept:
@@ -259,9 +260,9 @@ class Source:
             self._count_up(0)
 
     def _is_asked_for(self, record: RealizedTraining) -> bool:
-        filters = realized_filters(**self._question.filters) or ()
         return all(
-            each.admits(record) and (each.wants is None or each.wants(record)) for each in filters
+            each.admits(record) and (each.wants is None or each.wants(record))
+            for each in self._filters
         )
 
     # -- what is told
@@ -272,7 +273,7 @@ class Source:
         if self._wanted is None:
             tally.done, tally.total = len(kept.records), kept.count
         else:
-            tally.done = len(kept.records.keys() | kept.answered)
+            tally.done = len(kept.records) + len(kept.troubles)
 
     def _tell_cost_of_list(self, count: int) -> None:
         if self._wanted is None:
