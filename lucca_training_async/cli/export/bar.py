@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Self
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
 from rich.progress_bar import ProgressBar
+from rich.table import Table
 from rich.text import Text
 
 from .progress import Standing
@@ -32,4 +33,8 @@ class Bar:
         if standing.waits_for is not None:
             lines.append(f"waits for {standing.waits_for}")
         bar = ProgressBar(total=standing.total, completed=standing.done)
-        self._live.update(Group(bar, *map(Text, lines)), refresh=True)
+        shown = Table.grid(expand=True)
+        shown.add_row(bar)
+        for line in lines:
+            shown.add_row(Text(line))
+        self._live.update(shown, refresh=True)

@@ -62,13 +62,12 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--ended-to", type=_day, metavar="DAY", help="those that ended on this day or earlier"
     )
-    how = parser.add_mutually_exclusive_group()
-    how.add_argument(
+    parser.add_argument(
         "--update",
         action="store_true",
         help="bring the last complete export up to date; NAME.changes.jsonl has what has changed",
     )
-    how.add_argument(
+    parser.add_argument(
         "--restart", action="store_true", help="begin anew, whatever an unfinished export has"
     )
     add_connection(parser)

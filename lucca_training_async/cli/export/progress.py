@@ -88,7 +88,7 @@ class Standing:
         of = "" if self.planned is None else f" of {self.planned:,}"
         told = f"{self.requests:,}{of} requests"
         return (
-            told if self.budget_left is None else f"{told}, {self.budget_left} left in the budget"
+            told if self.budget_left is None else f"{told}, {self.budget_left:,} left in the budget"
         )
 
     @property
