@@ -46,6 +46,7 @@ class Exports:
         try:
             code, told = self.run(*args)
         except SystemExit as error:  # by argparse
+            assert isinstance(error.code, int)
             code, told = error.code, self._capsys.readouterr().err
         assert (code, len(self.sandbox.arrivals)) == (2, before)
         return told

@@ -142,7 +142,6 @@ class TestWrongUse:
             (["--to", "blocked.csv"], "can't write blocked.csv.part: "),
             (["--update"], "--update and --restart need a file"),
             (["--restart"], "--update and --restart need a file"),
-            (["--to", "o.csv", "--restart", "--update"], "not allowed with"),
             (["--ids", "none.txt"], "the ids can't be read from none.txt: No such file"),
             (["--ids", "latin.txt"], "it is no text in UTF-8"),
             (["--ids", "x", "--owner", "1"], "--ids and filters do not go together"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
@@ -116,10 +117,14 @@ def dying_at(step: int, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
 
     for function in (Path.replace, Path.unlink):
         monkeypatch.setattr(Path, function.__name__, dying(function))
-    monkeypatch.setattr(files_module.os, "fsync", dying(files_module.os.fsync))
+    monkeypatch.setattr(os, "fsync", dying(os.fsync))
     monkeypatch.setattr(files_module, "new", dying(files_module.new))
+
+    def close(journal: Journal) -> None:
+        journal._file.close()  # pyright: ignore[reportPrivateUsage]
+
     # All that the end of a process does.
-    monkeypatch.setattr(Journal, "close", lambda self: self._file.close())
+    monkeypatch.setattr(Journal, "close", close)
     return lambda: done
 
 
