@@ -259,9 +259,10 @@ class SharedLedger:
     def _note(self, step: Step) -> None:
         """Something has happened here: known at once, and told as soon as may be."""
         step.on(self._replica.tenant())
-        if self._alone is None and not self._closed:
+        if self._alone is None:
             self._replica.pending.append(step)
-            if len(self._replica.pending) == 1:
+            # While it is being closed, that is told with the goodbye.
+            if len(self._replica.pending) == 1 and not self._closed:
                 self._begin(self._unless_it_fails(self._tell))
 
     # -- alone
