@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from lucca_training_async._budget import Sent
+import pytest
+
+from lucca_training_async._budget import Cause, Sent
 
 from .fragile import client, fragile
 from .fragile import everybody_leaves as everybody_leaves
-from .gates import leased
+from .gates import leased, refused
 
 # -- its end
 
@@ -39,3 +41,20 @@ async def test_what_is_settled_while_it_is_closed_is_told() -> None:
     await asking
     await other.open()
     assert other.standing().in_use == 1
+
+
+# -- lost, or not
+
+
+async def test_a_host_that_others_are_in_doubt_about_is_no_lost_budget(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = fragile()
+    one, other = client(store), client(store)
+    await other.open()
+    lease = await leased(one)
+    one.close_for(2.0, lease, Cause.DOUBT)
+    one.settle(lease, Sent.CUT_OFF)
+    await asyncio.sleep(0.1)
+    assert (await refused(other)).closed is Cause.DOUBT
+    assert not caplog.records

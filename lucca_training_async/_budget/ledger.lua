@@ -130,6 +130,8 @@ if is_other then
     longest = math.max(longest, member.period)
   end
   close(longest > 0 and longest or tonumber(ARGV[3]), 'doubt')
+  -- By another name, everybody learns of it, and tells what he knows.
+  tenant.born, tenant.born_at = ARGV[2], now
 end
 
 -- What clients do.
