@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import pytest
 
-from lucca_training_async._budget import Cause, Sent
+from lucca_training_async import RateLimit
+from lucca_training_async._budget import Cause, Lane, Sent, Wait
+from lucca_training_async._budget.lease import TIME_TO_BEGIN
+from lucca_training_async._budget.shared import SharedLedger
 
-from .fragile import client, fragile
+from .fragile import LONGEST, FragileStore, client, fragile, settled, sharing
 from .fragile import everybody_leaves as everybody_leaves
-from .gates import leased, refused
+from .gates import all_there_are, leased, now, refused
+from .virtual_time import run
 
 # -- its end
 
@@ -41,6 +46,141 @@ async def test_what_is_settled_while_it_is_closed_is_told() -> None:
     await asking
     await other.open()
     assert other.standing().in_use == 1
+
+
+def test_closed_from_another_loop_it_says_nothing() -> None:
+    async def opened() -> tuple[FragileStore, SharedLedger]:
+        store = fragile()
+        ledger = client(store)
+        await leased(ledger)
+        return store, ledger
+
+    store, ledger = run(opened())
+    asked = store.asked
+    run(ledger.aclose())
+    assert store.is_closed
+    assert store.asked == asked
+
+
+# -- what is known
+
+
+async def test_what_is_settled_while_a_question_is_under_way_is_known_with_its_answer() -> None:
+    store = fragile()
+    ledger = client(store)
+    lease = await leased(ledger)
+    store.delay = 1.0
+    asking = asyncio.create_task(ledger.take())
+    await asyncio.sleep(0.5)
+    ledger.settle(lease, Sent.NEVER)
+    await asking
+    assert ledger.standing().in_use == 1
+
+
+# -- a lease
+
+
+async def test_the_time_to_begin_runs_from_the_question_not_from_the_answer() -> None:
+    store = fragile()
+    store.delay = TIME_TO_BEGIN - 1
+    lease = await leased(client(store))
+    await asyncio.sleep(0.9)
+    assert lease.is_fresh()
+    await asyncio.sleep(0.2)
+    assert not lease.is_fresh()
+
+
+async def test_a_slot_counts_for_a_grain_more_as_a_clock_may_be_late() -> None:
+    ledger = SharedLedger(fragile(), "acme", 1, 60.0, LONGEST, grain=0.5)
+    await settled(ledger)
+    assert (await refused(ledger)).seconds > 60
+    await ledger.aclose()
+
+
+# -- nobody starves
+
+
+@pytest.mark.parametrize("lane", [Lane.BULK, Lane.LONG_BULK])
+@pytest.mark.parametrize(("limit", "reserved"), [(2, 1), (10, 5), (50, 40)])
+async def test_of_two_batches_that_leave_a_reserve_neither_gets_less_than_a_third(
+    lane: Lane, limit: int, reserved: int
+) -> None:
+    """The parts are of what is left for them, not of the whole budget."""
+    store, budget = fragile(), RateLimit(limit, 60.0, reserved=reserved)
+    quick, slow = client(store, budget), client(store, budget)
+    taken = {quick: 0, slow: 0}
+
+    async def work(ledger: SharedLedger, hesitates: float) -> None:
+        while True:
+            lease = await ledger.take(lane)
+            if isinstance(lease, Wait):
+                wait = 0.05 if lease.seconds == math.inf else lease.seconds
+                await asyncio.sleep(wait + hesitates)
+                continue
+            taken[ledger] += now() > 100
+            asyncio.get_running_loop().call_later(0.5, ledger.settle, lease, Sent.ANSWERED)
+
+    tasks = [asyncio.create_task(work(quick, 0.0))]
+    await asyncio.sleep(100)
+    tasks.append(asyncio.create_task(work(slow, 0.02)))
+    await asyncio.sleep(660)
+    for task in tasks:
+        task.cancel()
+    await asyncio.sleep(1)
+    assert min(taken.values()) >= sum(taken.values()) / 3
+    assert sum(taken.values()) >= 0.9 * (limit - reserved) * 660 / 61
+
+
+# -- alone, and back
+
+
+async def test_who_is_back_keeps_to_its_part_until_the_others_must_be_back() -> None:
+    store = fragile()
+    one, other = client(store), client(store)
+    await other.open()
+    await one.open()
+    await other.open()
+    store.is_reachable = False
+    await leased(one)
+    store.is_reachable = True
+    await asyncio.sleep(one.retry_every + 0.1)
+    assert sharing(one) == (2, 10, False)
+    assert len(await all_there_are(one)) == 4
+    assert 0 < (await refused(one)).seconds <= one.retry_every
+    await asyncio.sleep(13.8)  # twice a wait and a try that takes its time
+    assert (await refused(one)).seconds < 0.2
+    await asyncio.sleep(0.2)
+    assert len(await all_there_are(one)) == 5
+
+
+async def test_who_is_alone_and_has_used_its_part_asks_again_soon() -> None:
+    """When it is back there may be more."""
+    ledger = client(store := fragile(), RateLimit(1, 60.0))
+    await settled(ledger)
+    store.is_reachable = False
+    assert (await refused(ledger)).seconds == ledger.retry_every
+
+
+async def test_who_is_alone_keeps_a_closure_to_its_end() -> None:
+    ledger = client(store := fragile())
+    lease = await leased(ledger)
+    store.is_reachable = False
+    ledger.close_for(30.0, lease, Cause.OUTAGE)
+    assert (await refused(ledger)).closed is Cause.OUTAGE
+    assert (await refused(ledger)).seconds == pytest.approx(30, abs=0.1)
+
+
+async def test_what_is_under_way_when_it_is_back_is_known_as_that() -> None:
+    store, limit = fragile(), RateLimit(1, 60.0)
+    ledger, other = client(store, limit), client(store, limit)
+    store.is_reachable = False
+    await leased(ledger)
+    store.is_reachable = True
+    await asyncio.sleep(ledger.retry_every + 0.1)
+    # Its answer may come at any time, and frees the slot a period later.
+    assert (await refused(other)).seconds < 1
+    await asyncio.sleep(TIME_TO_BEGIN + LONGEST)
+    assert (await refused(other)).seconds > 100
 
 
 # -- lost, or not

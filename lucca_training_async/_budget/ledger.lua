@@ -223,6 +223,9 @@ local function is_to_leave_it(ask, member)
   if limit == INFINITE then
     return false
   end
+  if is_bulk(ask) then
+    limit = math.max(1, limit - ask.reserved)
+  end
   local moment = math.min(1, math.max(0.05, ask.period / 10))
   local used = {}
   for _, slot in pairs(slots) do
