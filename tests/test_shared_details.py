@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Sequence
 
 import pytest
 
@@ -11,6 +12,8 @@ from lucca_training_async import RateLimit
 from lucca_training_async._budget import Cause, Lane, Sent, Wait
 from lucca_training_async._budget.lease import TIME_TO_BEGIN
 from lucca_training_async._budget.shared import SharedLedger
+from lucca_training_async._budget.steps import Step
+from lucca_training_async._budget.tenant import Tenant
 
 from .fragile import LONGEST, FragileStore, client, fragile, settled, sharing
 from .fragile import everybody_leaves as everybody_leaves
@@ -88,6 +91,27 @@ async def test_the_time_to_begin_runs_from_the_question_not_from_the_answer() ->
     assert lease.is_fresh()
     await asyncio.sleep(0.2)
     assert not lease.is_fresh()
+
+
+async def test_an_answer_that_is_read_when_its_lease_has_ended_is_one_of_no_use(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A process may be stopped while it is on its way."""
+    store = fragile()
+    ledger, apply = client(store), store.apply
+
+    async def answering_late(host: str, steps: Sequence[Step]) -> tuple[Tenant, Wait | None]:
+        answer = await apply(host, steps)
+        await asyncio.sleep(3600)
+        return answer
+
+    monkeypatch.setattr(store, "apply", answering_late)
+    lease = await leased(ledger)
+    assert not lease.is_fresh()
+    monkeypatch.undo()
+    ledger.settle(lease, Sent.NEVER)
+    await leased(ledger)
+    assert ledger.standing().in_use == 1
 
 
 async def test_a_slot_counts_for_a_grain_more_as_a_clock_may_be_late() -> None:
