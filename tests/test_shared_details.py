@@ -185,13 +185,18 @@ async def test_who_is_alone_and_has_used_its_part_asks_again_soon() -> None:
     assert (await refused(ledger)).seconds == ledger.retry_every
 
 
-async def test_who_is_alone_keeps_a_closure_to_its_end() -> None:
+async def test_who_is_alone_keeps_a_closure_to_its_end_and_tells_it_when_it_is_back() -> None:
     ledger = client(store := fragile())
     lease = await leased(ledger)
     store.is_reachable = False
     ledger.close_for(30.0, lease, Cause.OUTAGE)
     assert (await refused(ledger)).closed is Cause.OUTAGE
     assert (await refused(ledger)).seconds == pytest.approx(30, abs=0.1)
+    store.is_reachable = True
+    await asyncio.sleep(10)
+    wait = await refused(client(store))
+    assert wait.closed is Cause.OUTAGE
+    assert wait.seconds == pytest.approx(20, abs=0.1)
 
 
 async def test_what_is_under_way_when_it_is_back_is_known_as_that() -> None:
@@ -222,3 +227,12 @@ async def test_a_host_that_others_are_in_doubt_about_is_no_lost_budget(
     await asyncio.sleep(0.1)
     assert (await refused(other)).closed is Cause.DOUBT
     assert not caplog.records
+
+
+async def test_a_loss_is_waited_for_as_long_as_the_longest_period_of_those_who_share() -> None:
+    store = fragile()
+    one, other = client(store), client(store, RateLimit(10, 90.0))
+    await other.open()
+    await leased(one)
+    store.lose()
+    assert (await refused(one)).seconds == pytest.approx(90, abs=0.1)

@@ -101,7 +101,7 @@ class Replica:
         self.pending.clear()
         self.is_in_doubt = True
         tenant, answer = await self._store.apply(self._host, steps)
-        closed_for = tenant.born_at + self._period + self._grain - tenant.touched_at
+        closed_for = tenant.born_at + self.longest_period() + self._grain - tenant.touched_at
         if before.born not in ("", tenant.born) and closed_for > 0:
             # Who has sent what before can't be known, however long we have been silent.
             known = meeting(self._others)
