@@ -177,6 +177,16 @@ async def test_who_is_back_keeps_to_its_part_until_the_others_must_be_back() -> 
     assert len(await all_there_are(one)) == 5
 
 
+async def test_who_is_alone_has_its_part_of_the_strictest_limit() -> None:
+    store = fragile()
+    lax, strict = client(store), client(store, RateLimit(4, 60.0))
+    await strict.open()
+    await lax.open()
+    store.is_reachable = False
+    assert len(await all_there_are(lax)) == 2
+    assert sharing(lax) == (2, 2, True)
+
+
 async def test_who_is_alone_and_has_used_its_part_asks_again_soon() -> None:
     """When it is back there may be more."""
     ledger = client(store := fragile(), RateLimit(1, 60.0))
