@@ -150,6 +150,13 @@ async def test_what_is_reserved_is_for_people_alone(make: Make, lane: Lane) -> N
     assert isinstance(await ledger.take(PERSON), Wait)
 
 
+async def test_a_budget_is_full_for_a_run_when_no_more_than_the_reserve_is_left(make: Make) -> None:
+    ledger = make(RateLimit(10, 60.0, reserved=3))
+    assert await used_up(ledger) == 7
+    await asyncio.sleep(60 + SLACK)
+    assert await used_up(ledger) == 1
+
+
 async def test_a_bulk_request_waits_until_more_than_the_reserve_is_free(make: Make) -> None:
     ledger = make(RateLimit(3, 60.0, reserved=2))
     for _ in range(3):
@@ -223,6 +230,22 @@ async def test_two_batches_take_turns_where_they_are_spread() -> None:
     assert min(taken.values()) >= sum(taken.values()) / 3
     for ledger in ledgers:
         await ledger.aclose()
+
+
+async def test_where_batches_are_spread_the_next_is_for_the_one_that_has_waited_longer() -> None:
+    store = MemoryStore(asyncio.get_running_loop().time)
+    first, second = (shared_by(store, RateLimit(10, 60.0)) for _ in range(2))
+    assert await used_up(first) == 10
+    await asyncio.sleep(60 + A_MOMENT)
+    assert await one_for(second, LONG)
+    assert not await one_for(first, LONG)
+    await asyncio.sleep(1)
+    assert not await one_for(second, LONG)
+    await asyncio.sleep(5 + A_MOMENT)
+    assert not await one_for(second, LONG)
+    assert await one_for(first, LONG)
+    await first.aclose()
+    await second.aclose()
 
 
 # -- the queue

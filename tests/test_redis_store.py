@@ -179,13 +179,16 @@ async def test_half_of_it_is_nothing(stage: Stage, key: str) -> None:
 @pytest.mark.real_time
 async def test_another_server_that_has_the_data_is_waited_for(stage: Stage) -> None:
     """A replica, or one that has read its file again: it may lack what was written last."""
-    await stage.apply(Take(ASK))
+    before, _ = await stage.apply(Take(ASK))
     await stage.other.hset("lucca:{acme}:state", "run", "another")
     tenant, answer = await stage.apply(Take(attrs.evolve(ASK, token="one:2")))
     assert answer is not None
     assert answer.closed is Cause.DOUBT
     assert answer.seconds == pytest.approx(60, abs=0.1)
     assert list(tenant.slots) == ["one:1"]
+    # By which all who share it learn of it.
+    assert tenant.born != before.born
+    assert tenant.born_at == pytest.approx(tenant.touched_at, abs=0.1)
     _, again = await stage.apply(Take(attrs.evolve(ASK, token="one:3")))
     assert again is not None
     assert again.seconds < 60

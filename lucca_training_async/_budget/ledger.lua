@@ -130,6 +130,8 @@ if is_other then
     longest = math.max(longest, member.period)
   end
   close(longest > 0 and longest or tonumber(ARGV[3]), 'doubt')
+  -- By another name, everybody learns of it, and tells what he knows.
+  tenant.born, tenant.born_at = ARGV[2], now
 end
 
 -- What clients do.
@@ -220,6 +222,9 @@ local function is_to_leave_it(ask, member)
   local limit = limit_of(ask)
   if limit == INFINITE then
     return false
+  end
+  if is_bulk(ask) then
+    limit = math.max(1, limit - ask.reserved)
   end
   local moment = math.min(1, math.max(0.05, ask.period / 10))
   local used = {}

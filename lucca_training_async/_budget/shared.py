@@ -249,8 +249,10 @@ class SharedLedger:
     def _lease(self, ask: Ask, asked_at: float) -> SharedLease:
         begin_by = asked_at + TIME_TO_BEGIN
         end_by = begin_by + self.longest_attempt
-        slot = self._replica.tenant().slots[ask.token]
-        return SharedLease(slot.round, ask.token, begin_by, end_by, self._clock)
+        # It has ended already if this process has stood still since.
+        slot = self._replica.tenant().slots.get(ask.token)
+        number = -1 if slot is None else slot.round
+        return SharedLease(number, ask.token, begin_by, end_by, self._clock)
 
     def _give_back(self, answer: Lease | Wait) -> None:
         if isinstance(answer, Lease):
@@ -259,9 +261,10 @@ class SharedLedger:
     def _note(self, step: Step) -> None:
         """Something has happened here: known at once, and told as soon as may be."""
         step.on(self._replica.tenant())
-        if self._alone is None and not self._closed:
+        if self._alone is None:
             self._replica.pending.append(step)
-            if len(self._replica.pending) == 1:
+            # While it is being closed, that is told with the goodbye.
+            if len(self._replica.pending) == 1 and not self._closed:
                 self._begin(self._unless_it_fails(self._tell))
 
     # -- alone

@@ -292,6 +292,8 @@ class Tenant:
         limit = self.limit(ask.requests)
         if limit == math.inf:
             return False
+        if ask.is_bulk:
+            limit = max(1, limit - ask.reserved)  # the rest is nobody's of those who run batches
         now, moment = self.touched_at, waited_for(ask.period)
         wanting = {
             name: other
