@@ -157,19 +157,27 @@ async def test_a_budget_is_full_for_a_run_when_no_more_than_the_reserve_is_left(
     assert await used_up(ledger) == 1
 
 
-async def test_a_bulk_request_waits_until_more_than_the_reserve_is_free(make: Make) -> None:
+async def test_people_who_use_more_than_the_reserve_do_not_starve_a_batch(make: Make) -> None:
+    """What is reserved is theirs; of the rest they have what they take."""
+    ledger = make(RateLimit(6, 60.0, reserved=3))
+    for _ in range(4):
+        assert await one_for(ledger, PERSON)
+    assert await used_up(ledger, BULK) == 2
+    assert not await one_for(ledger, PERSON)
+
+
+async def test_a_bulk_request_waits_for_a_slot_of_its_own_kind(make: Make) -> None:
     ledger = make(RateLimit(3, 60.0, reserved=2))
-    for _ in range(3):
-        lease = await ledger.take(PERSON)
-        assert isinstance(lease, Lease)
-        ledger.settle(lease, Sent.ANSWERED)
-        await asyncio.sleep(10)
+    assert await one_for(ledger, PERSON)
+    await asyncio.sleep(10)
+    assert await one_for(ledger, BULK)
     wait = await ledger.take(BULK)
     assert isinstance(wait, Wait)
-    assert wait.seconds == pytest.approx(50, abs=SLACK)
+    assert wait.seconds == pytest.approx(60, abs=SLACK)
+    assert await one_for(ledger, PERSON)
     wait = await ledger.take(PERSON)
     assert isinstance(wait, Wait)
-    assert wait.seconds == pytest.approx(30, abs=SLACK)
+    assert wait.seconds == pytest.approx(50, abs=SLACK)
 
 
 async def test_without_a_limit_nothing_is_spread(make: Make) -> None:
