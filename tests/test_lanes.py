@@ -310,6 +310,22 @@ async def test_a_person_does_not_wait_because_a_batch_does() -> None:
     assert now() == pytest.approx(60, abs=SLACK)
 
 
+@pytest.mark.parametrize(("reserved", "at_once"), [(0, 3), (2, 2)])
+async def test_where_slots_are_kept_for_people_a_place_is_as_well(
+    reserved: int, at_once: int
+) -> None:
+    """A batch whose answers are slow may hold all the others."""
+    gate = make_gate(RateLimit(10, 60.0, reserved=reserved), concurrency=3)
+    batch = [await queue(gate, Batch()) for _ in range(3)]
+    await asyncio.sleep(1)
+    assert gate.budget().in_flight == at_once
+    person = await queue(gate)
+    await asyncio.sleep(1)
+    assert person.done() is (reserved > 0)
+    for place in [*batch, person]:
+        leave(await place)
+
+
 @pytest.mark.parametrize(
     ("sent", "to_come", "lane"),
     [
