@@ -12,8 +12,8 @@ from lucca_training_async import RateLimit
 from lucca_training_async._budget import Cause, Lane, Sent, Wait
 from lucca_training_async._budget.lease import TIME_TO_BEGIN
 from lucca_training_async._budget.shared import SharedLedger
-from lucca_training_async._budget.steps import Step
-from lucca_training_async._budget.tenant import Tenant
+from lucca_training_async._budget.steps import Step, Take
+from lucca_training_async._budget.tenant import Ask, Tenant
 
 from .fragile import LONGEST, FragileStore, client, fragile, settled, sharing
 from .fragile import everybody_leaves as everybody_leaves
@@ -78,6 +78,19 @@ async def test_what_is_settled_while_a_question_is_under_way_is_known_with_its_a
     ledger.settle(lease, Sent.NEVER)
     await asking
     assert ledger.standing().in_use == 1
+
+
+async def test_what_a_store_gives_is_a_copy_that_changes_nobody_elses() -> None:
+    store = fragile()
+    tenant, _ = await store.apply("acme", [Take(Ask("one", "one:1", 10, 60.0, 15.0, 135.0))])
+    tenant.settle("one", "one:1", 0, 0.0, answered=True)
+    tenant.pace.due_at = 1e9
+    tenant.members["one"].seen_at = -1e9
+    assert not tenant.slots
+    again, _ = await store.apply("acme", [])
+    assert list(again.slots) == ["one:1"]
+    assert again.pace.due_at < 1e9
+    assert list(again.members) == ["one"]
 
 
 # -- a lease
