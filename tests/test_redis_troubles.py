@@ -17,6 +17,7 @@ from lucca_training_async._budget.steps import (
     Meet,
     Restore,
     Settle,
+    Step,
     Take,
     UnreachableError,
 )
@@ -90,11 +91,20 @@ async def test_thousands_of_requests_may_be_under_way(stage: Stage) -> None:
     assert all(slot.held_until is not None for slot in tenant.slots.values())
 
 
-async def test_keys_are_kept_as_long_as_anything_in_them_counts(stage: Stage) -> None:
-    days = 3 * 86_400.0
-    await stage.apply(Take(attrs.evolve(ASK, held_for=days, ends_in=days)))
+A_DAY = 86_400.0
+LONG_ASK = attrs.evolve(ASK, token="one:2", held_for=50 * A_DAY, ends_in=50 * A_DAY)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [Take(LONG_ASK), Close(50 * A_DAY, Cause.PAUSE), Meet(attrs.evolve(ASK, period=5 * A_DAY))],
+    ids=["a lease", "a closure", "a client"],
+)
+async def test_keys_are_kept_as_long_as_anything_in_them_counts(stage: Stage, step: Step) -> None:
+    await stage.apply(Take(ASK), step)
     for key in ("slots", "state"):
-        assert await stage.other.pttl(f"lucca:{{acme}}:{key}") > (days - 60) * 1000
+        kept = await stage.other.pttl(f"lucca:{{acme}}:{key}")
+        assert kept > (50 * A_DAY - 60) * 1000
 
 
 # -- what will never do
