@@ -9,8 +9,9 @@ import attrs
 import pytest
 
 from lucca_training_async import ConfigurationError
-from lucca_training_async._budget import Cause
+from lucca_training_async._budget import Cause, Lease, Wait
 from lucca_training_async._budget.redis import RedisStore
+from lucca_training_async._budget.shared import SharedLedger
 from lucca_training_async._budget.steps import (
     Close,
     Kept,
@@ -56,6 +57,23 @@ async def test_doubt_lasts_a_minute_where_nobody_has_named_a_period(stage: Stage
     await stage.other.hset("lucca:{acme}:state", "run", "another")
     tenant, _ = await stage.apply(Close(1.0, Cause.PAUSE))
     assert tenant.opens_at - tenant.touched_at == pytest.approx(60.0, abs=0.1)
+
+
+async def test_every_client_tells_once_that_something_may_be_missing(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledgers = [SharedLedger(RedisStore(stage.server.url), "acme", 10, 60.0, 15.0) for _ in range(2)]
+    for ledger in ledgers:
+        assert isinstance(await ledger.take(), Lease)
+    await stage.other.hset("lucca:{acme}:state", "run", "another")
+    for ledger in [*ledgers, *ledgers]:
+        answer = await ledger.take()
+        assert isinstance(answer, Wait)
+        assert answer.closed is Cause.DOUBT
+    assert caplog.text.count("may have been lost") == 2
+    for ledger in ledgers:
+        assert ledger.standing().in_use == 2
+        await ledger.aclose()
 
 
 @pytest.mark.parametrize("ahead", [-3600.0, 3600.0])
