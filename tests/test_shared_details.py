@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 from collections.abc import Sequence
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from lucca_training_async import RateLimit
 from lucca_training_async._budget import Cause, Lane, Sent, Wait
 from lucca_training_async._budget.lease import TIME_TO_BEGIN
+from lucca_training_async._budget.memory import MemoryStore
 from lucca_training_async._budget.shared import SharedLedger
 from lucca_training_async._budget.steps import Step, Take
 from lucca_training_async._budget.tenant import Ask, Tenant
@@ -91,6 +93,29 @@ async def test_what_a_store_gives_is_a_copy_that_changes_nobody_elses() -> None:
     assert list(again.slots) == ["one:1"]
     assert again.pace.due_at < 1e9
     assert list(again.members) == ["one"]
+
+
+@pytest.mark.real_time
+async def test_threads_that_ask_at_once_both_count() -> None:
+    threads: list[threading.Thread] = []
+
+    def ask(name: str) -> None:
+        step = Take(Ask(name, f"{name}:1", 10, 60.0, 15.0, 135.0))
+        asyncio.run(store.apply("acme", [step]))
+
+    def clock() -> float:
+        if not threads:
+            # In the midst of the first question.
+            threads.append(threading.Thread(target=ask, args=["two"]))
+            threads[0].start()
+            threads[0].join(timeout=0.2)
+        return 0.0
+
+    store = MemoryStore(clock)
+    await asyncio.to_thread(ask, "one")
+    threads[0].join()
+    tenant, _ = await store.apply("acme", [])
+    assert sorted(tenant.slots) == ["one:1", "two:1"]
 
 
 # -- a lease
