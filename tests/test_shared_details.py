@@ -8,11 +8,13 @@ import threading
 from collections.abc import Sequence
 
 import pytest
+from yarl import URL
 
-from lucca_training_async import RateLimit
+from lucca_training_async import MemoryLedger, RateLimit
 from lucca_training_async._budget import Cause, Lane, Sent, Wait
 from lucca_training_async._budget.lease import TIME_TO_BEGIN
 from lucca_training_async._budget.memory import MemoryStore
+from lucca_training_async._budget.opening import open_ledger
 from lucca_training_async._budget.shared import SharedLedger
 from lucca_training_async._budget.steps import Step, Take
 from lucca_training_async._budget.tenant import Ask, Tenant
@@ -116,6 +118,27 @@ async def test_threads_that_ask_at_once_both_count() -> None:
     threads[0].join()
     tenant, _ = await store.apply("acme", [])
     assert sorted(tenant.slots) == ["one:1", "two:1"]
+
+
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        ("https://acme.ilucca.net", "acme.ilucca.net"),
+        ("https://ACME.ilucca.net:443", "acme.ilucca.net"),
+        ("http://acme.ilucca.net", "acme.ilucca.net"),
+        ("https://acme.ilucca.net:8443", "acme.ilucca.net:8443"),
+    ],
+)
+async def test_a_budget_is_that_of_a_host_with_its_port_if_that_is_an_unusual_one(
+    origin: str, host: str
+) -> None:
+    shared = MemoryLedger()
+    opened = open_ledger(shared, URL(origin), RateLimit(1, 60.0), LONGEST, required=True)
+    same = shared.ledger_for(host, 1, 60.0, LONGEST)
+    await leased(opened)
+    assert isinstance(await same.take(), Wait)
+    await opened.aclose()
+    await same.aclose()
 
 
 # -- a lease
