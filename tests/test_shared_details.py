@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 from collections.abc import Sequence
 
 import pytest
+from yarl import URL
 
-from lucca_training_async import RateLimit
+from lucca_training_async import MemoryLedger, RateLimit
 from lucca_training_async._budget import Cause, Lane, Sent, Wait
 from lucca_training_async._budget.lease import TIME_TO_BEGIN
+from lucca_training_async._budget.memory import MemoryStore
+from lucca_training_async._budget.opening import open_ledger
 from lucca_training_async._budget.shared import SharedLedger
-from lucca_training_async._budget.steps import Step
-from lucca_training_async._budget.tenant import Tenant
+from lucca_training_async._budget.steps import Step, Take
+from lucca_training_async._budget.tenant import Ask, Tenant
 
 from .fragile import LONGEST, FragileStore, client, fragile, settled, sharing
 from .fragile import everybody_leaves as everybody_leaves
@@ -78,6 +82,63 @@ async def test_what_is_settled_while_a_question_is_under_way_is_known_with_its_a
     ledger.settle(lease, Sent.NEVER)
     await asking
     assert ledger.standing().in_use == 1
+
+
+async def test_what_a_store_gives_is_a_copy_that_changes_nobody_elses() -> None:
+    store = fragile()
+    tenant, _ = await store.apply("acme", [Take(Ask("one", "one:1", 10, 60.0, 15.0, 135.0))])
+    tenant.settle("one", "one:1", 0, 0.0, answered=True)
+    tenant.pace.due_at = 1e9
+    tenant.members["one"].seen_at = -1e9
+    assert not tenant.slots
+    again, _ = await store.apply("acme", [])
+    assert list(again.slots) == ["one:1"]
+    assert again.pace.due_at < 1e9
+    assert list(again.members) == ["one"]
+
+
+@pytest.mark.real_time
+async def test_threads_that_ask_at_once_both_count() -> None:
+    threads: list[threading.Thread] = []
+
+    def ask(name: str) -> None:
+        step = Take(Ask(name, f"{name}:1", 10, 60.0, 15.0, 135.0))
+        asyncio.run(store.apply("acme", [step]))
+
+    def clock() -> float:
+        if not threads:
+            # In the midst of the first question.
+            threads.append(threading.Thread(target=ask, args=["two"]))
+            threads[0].start()
+            threads[0].join(timeout=0.2)
+        return 0.0
+
+    store = MemoryStore(clock)
+    await asyncio.to_thread(ask, "one")
+    threads[0].join()
+    tenant, _ = await store.apply("acme", [])
+    assert sorted(tenant.slots) == ["one:1", "two:1"]
+
+
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        ("https://acme.ilucca.net", "acme.ilucca.net"),
+        ("https://ACME.ilucca.net:443", "acme.ilucca.net"),
+        ("http://acme.ilucca.net", "acme.ilucca.net"),
+        ("https://acme.ilucca.net:8443", "acme.ilucca.net:8443"),
+    ],
+)
+async def test_a_budget_is_that_of_a_host_with_its_port_if_that_is_an_unusual_one(
+    origin: str, host: str
+) -> None:
+    shared = MemoryLedger()
+    opened = open_ledger(shared, URL(origin), RateLimit(1, 60.0), LONGEST, required=True)
+    same = shared.ledger_for(host, 1, 60.0, LONGEST)
+    await leased(opened)
+    assert isinstance(await same.take(), Wait)
+    await opened.aclose()
+    await same.aclose()
 
 
 # -- a lease
