@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
 
+import attrs
 import pytest
 
 from lucca_training_async import (
@@ -284,8 +285,15 @@ async def test_half_a_character_is_no_error() -> None:
     async def half() -> RealizedTraining:
         return training(training=TrainingSummary(title="half \ud83d"))
 
+    @app.get("/names")
+    async def names() -> Training:
+        t9n = {"\ud83d": ["\ud83d", {"a": "\ud83d"}]}
+        return attrs.evolve(COURSE, category=TrainingCategory(id=1, name="one", t9n=t9n))
+
     async with served(app) as web:
         assert (await asked(web, "/half")).json["training"]["title"] == "half \ufffd"
+        told = (await asked(web, "/names")).json["category"]["t9n"]
+        assert told == {"\ufffd": ["\ufffd", {"a": "\ufffd"}]}
 
 
 async def test_null_may_be_left_out() -> None:

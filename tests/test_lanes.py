@@ -292,6 +292,7 @@ async def test_people_are_admitted_before_batches_whoever_came_first() -> None:
         budget = gate.budget()
         assert (budget.waiting, budget.waiting_interactive, budget.waiting_bulk) == (4, 2, 2)
         assert "4 waiting (2 of them interactive)" in str(budget)
+        assert budget.next_bulk_slot_in is not None
     assert order == ["person 1", "person 2", "batch 1", "batch 2"]
 
 
@@ -302,6 +303,9 @@ async def test_a_person_does_not_wait_because_a_batch_does() -> None:
         leave(await admit(gate, Batch()))
     waiting = await queue(gate, Batch())
     await asyncio.sleep(1)
+    budget = gate.budget()
+    assert budget.next_slot_in == 0
+    assert budget.next_bulk_slot_in == pytest.approx(59, abs=SLACK)
     began = now()
     leave(await admit(gate))
     assert now() == began

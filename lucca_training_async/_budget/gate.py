@@ -198,6 +198,7 @@ class Gate:
             self._limit,
             waiting=len(self._queue),
             waiting_bulk=sum(place.owner.is_bulk for place in self._queue),
+            bulk_waits_for=self._ask_for_bulk_again_at - self.now(),
             in_flight=self._in_flight,
             is_full=self._in_flight >= self._concurrency,
             closed_by=NAMES[self._closed_by()],
