@@ -8,6 +8,8 @@ copyright = f"2026, {author}"  # noqa: A001
 release = version = installed_version("lucca-training-async")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+# Headings can be linked to.
+myst_heading_anchors = 2
 myst_enable_extensions = ["colon_fence"]
 exclude_patterns = ["_build"]
 nitpicky = True

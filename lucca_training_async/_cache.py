@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import MutableMapping
+from typing import cast
 
 from ._budget import logger
 from ._callbacks import name_of
@@ -30,7 +31,7 @@ class Cache:
         if self._mapping is None:
             return None
         try:
-            record: object = self._mapping[id]
+            record = cast(object, self._mapping[id])
         except KeyError:
             return None
         except Exception as error:
@@ -47,6 +48,17 @@ class Cache:
             return
         try:
             self._mapping[record.id] = record
+        except Exception as error:
+            self._tell(error)
+
+    def drop(self, id: int) -> None:
+        """Keep no record that is gone."""
+        if self._mapping is None:
+            return
+        try:
+            del self._mapping[id]
+        except KeyError:
+            pass
         except Exception as error:
             self._tell(error)
 

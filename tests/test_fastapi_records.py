@@ -385,3 +385,26 @@ def test_the_schema_tells_what_a_reader_wants_to_know() -> None:
         {"type": "string", "examples": ["Beginner", "Middle", "Expert"]},
         {"type": "null"},
     ]
+
+
+async def test_a_length_that_was_told_before_the_body_is_kept() -> None:
+    """A file that is sent in parts, whose records were written in the same request."""
+    app = FastAPI()
+    install_error_handlers(app)
+    # As pydantic writes it, before its numbers are made exact.
+    line = TypeAdapter(RealizedTraining).dump_json(FULL) + b"\n"
+
+    @app.get("/file")
+    async def file() -> StreamingResponse:
+        TypeAdapter(RealizedTraining).dump_json(FULL)
+
+        async def parts() -> AsyncIterator[bytes]:
+            for _ in range(3):
+                yield line
+
+        length = {"Content-Length": str(3 * len(line))}
+        return StreamingResponse(parts(), media_type="application/jsonl", headers=length)
+
+    async with served(app) as web:
+        answer = await asked(web, "/file")
+    assert answer.text.encode() == 3 * line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator
+from typing import Any
 
 import pytest
 
@@ -15,7 +15,6 @@ from lucca_training_async._budget.shared import SharedLedger
 
 from .gates import (
     A_MOMENT,
-    LEDGERS,
     SLACK,
     Make,
     Patient,
@@ -27,22 +26,10 @@ from .gates import (
     queue,
     shared_by,
 )
+from .gates import make as make
 from .gates import nobody_waits_for_ever as nobody_waits_for_ever
 
 PERSON, BULK, LONG = Lane.INTERACTIVE, Lane.BULK, Lane.LONG_BULK
-
-
-@pytest.fixture(params=list(LEDGERS))
-async def make(request: pytest.FixtureRequest) -> AsyncGenerator[Make, None]:
-    made: list[Ledger] = []
-
-    def make_one(limit: RateLimit | None) -> Ledger:
-        made.append(LEDGERS[request.param](limit))
-        return made[-1]
-
-    yield make_one
-    for ledger in made:
-        await ledger.aclose()
 
 
 async def all_for(ledger: Ledger, lane: Lane) -> list[Lease]:
@@ -170,19 +157,27 @@ async def test_a_budget_is_full_for_a_run_when_no_more_than_the_reserve_is_left(
     assert await used_up(ledger) == 1
 
 
-async def test_a_bulk_request_waits_until_more_than_the_reserve_is_free(make: Make) -> None:
+async def test_people_who_use_more_than_the_reserve_do_not_starve_a_batch(make: Make) -> None:
+    """What is reserved is theirs; of the rest they have what they take."""
+    ledger = make(RateLimit(6, 60.0, reserved=3))
+    for _ in range(4):
+        assert await one_for(ledger, PERSON)
+    assert await used_up(ledger, BULK) == 2
+    assert not await one_for(ledger, PERSON)
+
+
+async def test_a_bulk_request_waits_for_a_slot_of_its_own_kind(make: Make) -> None:
     ledger = make(RateLimit(3, 60.0, reserved=2))
-    for _ in range(3):
-        lease = await ledger.take(PERSON)
-        assert isinstance(lease, Lease)
-        ledger.settle(lease, Sent.ANSWERED)
-        await asyncio.sleep(10)
+    assert await one_for(ledger, PERSON)
+    await asyncio.sleep(10)
+    assert await one_for(ledger, BULK)
     wait = await ledger.take(BULK)
     assert isinstance(wait, Wait)
-    assert wait.seconds == pytest.approx(50, abs=SLACK)
+    assert wait.seconds == pytest.approx(60, abs=SLACK)
+    assert await one_for(ledger, PERSON)
     wait = await ledger.take(PERSON)
     assert isinstance(wait, Wait)
-    assert wait.seconds == pytest.approx(30, abs=SLACK)
+    assert wait.seconds == pytest.approx(50, abs=SLACK)
 
 
 async def test_without_a_limit_nothing_is_spread(make: Make) -> None:
@@ -191,9 +186,9 @@ async def test_without_a_limit_nothing_is_spread(make: Make) -> None:
 
 
 @pytest.mark.parametrize("reserved", [-1, 10, 11, 1.0, True, "1", None])
-def test_a_reserve_that_leaves_nothing_or_is_none_is_refused(reserved: object) -> None:
+def test_a_reserve_that_leaves_nothing_or_is_none_is_refused(reserved: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"RateLimit\.reserved .* less than requests"):
-        RateLimit(10, 60.0, reserved=reserved)  # type: ignore[arg-type]  # pyright: ignore
+        RateLimit(10, 60.0, reserved=reserved)
 
 
 # -- several clients
@@ -313,6 +308,22 @@ async def test_a_person_does_not_wait_because_a_batch_does() -> None:
     assert not waiting.done()
     leave(await waiting)
     assert now() == pytest.approx(60, abs=SLACK)
+
+
+@pytest.mark.parametrize(("reserved", "at_once"), [(0, 3), (2, 2)])
+async def test_where_slots_are_kept_for_people_a_place_is_as_well(
+    reserved: int, at_once: int
+) -> None:
+    """A batch whose answers are slow may hold all the others."""
+    gate = make_gate(RateLimit(10, 60.0, reserved=reserved), concurrency=3)
+    batch = [await queue(gate, Batch()) for _ in range(3)]
+    await asyncio.sleep(1)
+    assert gate.budget().in_flight == at_once
+    person = await queue(gate)
+    await asyncio.sleep(1)
+    assert person.done() is (reserved > 0)
+    for place in [*batch, person]:
+        leave(await place)
 
 
 @pytest.mark.parametrize(

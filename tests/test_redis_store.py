@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 import signal
-from functools import partial
 from typing import Any
 
 import attrs
@@ -28,7 +27,7 @@ from lucca_training_async._budget.steps import (
     Take,
     UnreachableError,
 )
-from lucca_training_async._budget.tenant import Ask, Tenant
+from lucca_training_async._budget.tenant import Ask, Tenant, token_of
 
 from .gates import RedisStoreOfSimulatedTime
 from .redis_server import ASK, HAS_REDIS, PASSWORD, Stage, answering, redis_server, redis_url
@@ -49,30 +48,22 @@ causes = st.sampled_from(list(Cause))
 seconds = st.integers(1, 200).map(lambda eighths: eighths / 8)
 
 
+lanes = st.sampled_from(list(Lane))
+
+
 @st.composite
 def asks(draw: st.DrawFn) -> Ask:
-    client = draw(clients)
+    client, lane = draw(clients), draw(lanes)
     requests = draw(st.sampled_from([1, 2, 3, None]))
-    return Ask(
-        client,
-        f"{client}:{draw(tokens)}",
-        requests,
-        draw(st.sampled_from([4.0, 8.0])),
-        3,
-        19,
-        draw(st.sampled_from(list(Lane))),
-        draw(st.integers(0, 2)),
-    )
-
-
-def token_of(client: str, number: int) -> str:
-    return f"{client}:{number}"
+    token = token_of(client, draw(tokens), lane)
+    period = draw(st.sampled_from([4.0, 8.0]))
+    return Ask(client, token, requests, period, 3, 19, lane, draw(st.integers(0, 2)))
 
 
 @st.composite
 def steps(draw: st.DrawFn) -> Step:
     client, kept = draw(clients), st.builds(Kept, seconds, st.integers(0, 2), st.none() | seconds)
-    names = tokens.map(partial(token_of, client))
+    names = st.builds(token_of, st.just(client), tokens, lanes)
     return draw(
         asks().map(Take)
         | asks().map(Take)

@@ -54,15 +54,16 @@ async def trainings(
     id: Annotated[list[int], Query(max_length=50)], lucca: LuccaClient
 ) -> dict[int, RealizedTraining]:
     """Several by their ids; those that are missing are left out."""
-    result = await lucca.realized_trainings.get_many(id)
+    result = await lucca.realized_trainings.get_many(id, priority="interactive")
     result.raise_for_failures()
     return result.items
 
 
 @app.get("/employees/{owner_id}/trainings")
 async def trainings_of(owner_id: int, lucca: LuccaClient) -> list[RealizedTraining]:
-    """A list: all that an employee has done."""
-    return [it async for it in lucca.realized_trainings.list(owner_ids=[owner_id])]
+    """A list: all that an employee has done. Somebody waits for it, so it goes before an export."""
+    mine = lucca.realized_trainings.list(owner_ids=[owner_id], priority="interactive")
+    return [it async for it in mine]
 
 
 @app.post("/exports", status_code=202)

@@ -57,7 +57,7 @@ class Owner:
 
     def __init__(self, patience: float = math.inf, *, priority: Priority = "interactive") -> None:
         self.patience = patience
-        self.is_bulk = check_priority(priority) == "bulk"
+        self.is_bulk: bool = check_priority(priority) == "bulk"
         self.ended: LuccaError | None = None
         self.given_up: LuccaError | None = None
         self.requests = 0

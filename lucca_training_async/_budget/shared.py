@@ -34,7 +34,7 @@ from .lease import TIME_TO_BEGIN, SharedLease
 from .own import CLOCK_GRAIN
 from .replica import Replica
 from .steps import Close, Leave, Meet, Settle, Step, Store, Take, UnreachableError
-from .tenant import Ask, poll_every
+from .tenant import Ask, poll_every, token_of
 
 T = TypeVar("T")
 _LOOK_EVERY = 60.0
@@ -327,7 +327,7 @@ class SharedLedger:
     # -- what is known
 
     def _ask(self, requests: int | None, lane: Lane = Lane.INTERACTIVE) -> Ask:
-        token = f"{self._client}:{next(self._numbers)}"
+        token = token_of(self._client, next(self._numbers), lane)
         held_for = TIME_TO_BEGIN + self.longest_attempt
         # It may be cut off at its end.
         ends_in = held_for + self._counted_for(Sent.CUT_OFF)

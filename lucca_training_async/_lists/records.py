@@ -71,7 +71,7 @@ class RecordList(Generic[R]):
         self._parts = [] if filters is None else split(filters)
         self._page_size = page_size
         self._on_error: OnError = on_error
-        self._priority = check_priority(priority)
+        self._priority: Priority = check_priority(priority)
 
     async def __aiter__(self) -> AsyncGenerator[R, None]:
         """The records; see :meth:`pages` for what is raised."""
