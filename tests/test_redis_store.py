@@ -27,7 +27,8 @@ from lucca_training_async._budget.steps import (
     Take,
     UnreachableError,
 )
-from lucca_training_async._budget.tenant import Ask, Tenant, token_of
+from lucca_training_async._budget.tenant import Ask, Tenant
+from lucca_training_async._budget.tokens import token_of
 
 from .gates import RedisStoreOfSimulatedTime
 from .redis_server import ASK, HAS_REDIS, PASSWORD, Stage, answering, redis_server, redis_url

@@ -180,6 +180,19 @@ async def test_what_a_server_says_is_taken_for_what_it_is(
             await store.apply("acme", [Meet(ASK)])
 
 
+async def test_an_answer_that_is_garbled_later_is_no_wrong_url(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stage.apply(Meet(ASK))
+
+    async def garbled(**_: object) -> str:
+        return "{"
+
+    monkeypatch.setattr(stage.store, "_script", garbled)
+    with pytest.raises(UnreachableError, match="can't be read"):
+        await stage.apply(Meet(ASK))
+
+
 @pytest.mark.parametrize("key", ["slots", "state"])
 async def test_keys_of_somebody_else_are_told(stage: Stage, key: str) -> None:
     await stage.other.set(f"lucca:{{acme}}:{key}", "not ours")

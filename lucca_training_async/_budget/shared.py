@@ -34,7 +34,8 @@ from .lease import TIME_TO_BEGIN, SharedLease
 from .own import CLOCK_GRAIN
 from .replica import Replica
 from .steps import Close, Leave, Meet, Settle, Step, Store, Take, UnreachableError
-from .tenant import Ask, poll_every, token_of
+from .tenant import Ask, poll_every
+from .tokens import token_of
 
 T = TypeVar("T")
 _LOOK_EVERY = 60.0
@@ -248,11 +249,10 @@ class SharedLedger:
 
     def _lease(self, ask: Ask, asked_at: float) -> SharedLease:
         begin_by = asked_at + TIME_TO_BEGIN
-        end_by = begin_by + self.longest_attempt
-        # It has ended already if this process has stood still since.
         slot = self._replica.tenant().slots.get(ask.token)
-        number = -1 if slot is None else slot.round
-        return SharedLease(number, ask.token, begin_by, end_by, self._clock)
+        # It has ended already if this process has stood still since.
+        round = -1 if slot is None else slot.round
+        return SharedLease(round, ask.token, begin_by, begin_by + self.longest_attempt, self._clock)
 
     def _give_back(self, answer: Lease | Wait) -> None:
         if isinstance(answer, Lease):

@@ -22,8 +22,8 @@ import attrs
 
 from ..ledger import Cause, Lane, Wait
 from .pace import Pace
+from .tokens import is_bulk
 
-_BULK = "bulk-"
 _REMEMBERED = 10
 """Periods for which a client that asks nothing is still counted as one."""
 
@@ -328,16 +328,6 @@ class Tenant:
             if _goes_first(other, member) or _since(other, now) < mine
         ]
         return free <= len(before)
-
-
-def token_of(client: str, number: int, lane: Lane) -> str:
-    """The name of a slot, which tells whose it is and for whom."""
-    return f"{client}:{'' if lane is Lane.INTERACTIVE else _BULK}{number}"
-
-
-def is_bulk(token: str) -> bool:
-    """Whether it is the name of a bulk request's slot."""
-    return token.rpartition(":")[2].startswith(_BULK)
 
 
 def is_held(slot: Slot, now: float) -> bool:
