@@ -189,7 +189,7 @@ async def test_an_answer_that_is_garbled_later_is_no_wrong_url(
         return "{"
 
     monkeypatch.setattr(stage.store, "_script", garbled)
-    with pytest.raises(UnreachableError, match="can't be read"):
+    with pytest.raises(UnreachableError, match="not as a Redis server does"):
         await stage.apply(Meet(ASK))
 
 

@@ -94,11 +94,9 @@ class RedisStore:
         except (RedisError, OSError) as error:
             failure = self._failure(error)
         except (TypeError, ValueError, LookupError, AttributeError) as error:
-            if isinstance(error, ConfigurationError):
+            if self._has_worked or isinstance(error, ConfigurationError):
                 raise
-            # Some options are only met when they are used; what has worked is garbled on its way.
-            garbled = UnreachableError(f"{self.name}: its answer can't be read")
-            failure = garbled if self._has_worked else self._wrong_url(error)
+            failure = self._wrong_url(error)  # some options are only met when they are used
         else:
             self._has_worked = True
             return _tenant(told, self.clock()), _wait(told["answer"])

@@ -251,8 +251,10 @@ class SharedLedger:
         begin_by = asked_at + TIME_TO_BEGIN
         slot = self._replica.tenant().slots.get(ask.token)
         # It has ended already if this process has stood still since.
-        round = -1 if slot is None else slot.round
-        return SharedLease(round, ask.token, begin_by, begin_by + self.longest_attempt, self._clock)
+        number = -1 if slot is None else slot.round
+        return SharedLease(
+            number, ask.token, begin_by, begin_by + self.longest_attempt, self._clock
+        )
 
     def _give_back(self, answer: Lease | Wait) -> None:
         if isinstance(answer, Lease):
@@ -274,8 +276,7 @@ class SharedLedger:
             raise SharedBudgetError(
                 f"the shared budget can't be reached, and nothing is sent without it: {error}"
             ) from None
-        tenant = self._replica.tenant()
-        clients = self._replica.clients
+        tenant, clients = self._replica.tenant(), self._replica.clients
         alone = Alone.when(tenant, self._client, clients, self._requests, self._period)
         self._alone = alone
         self._replica.forget_others()
@@ -288,8 +289,7 @@ class SharedLedger:
         tenant, alone = self._replica.tenant(), self._alone
         assert alone is not None
         ask = self._ask(self._limit(), lane)
-        wait = tenant.take(ask)
-        if wait is None:
+        if (wait := tenant.take(ask)) is None:
             return self._lease(ask, tenant.touched_at)
         if wait.closed is not None:
             return wait
