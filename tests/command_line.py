@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import os
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import NamedTuple
+from unittest.mock import patch
+
+from lucca_training_async.cli import main
 
 SECONDS = 60
 CLI = ["-m", "lucca_training_async"]
@@ -65,6 +70,29 @@ def run(*args: str, cli: list[str] = CLI, **variables: str) -> Told:
     with python(*cli, *args, env=environment(**variables)) as process:
         out, err = process.communicate(timeout=SECONDS)
     return Told(process.returncode, out, err)
+
+
+def call(*args: str, **variables: str) -> Told:
+    """The same in this process, which is quicker; nothing that it changes stays."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))
+    logger = logging.getLogger("lucca_training_async")
+    was = logger.handlers[:], logger.propagate, logger.level
+    try:
+        with (
+            patch.dict(os.environ, environment(**variables), clear=True),
+            patch.object(sys, "stdin", io.StringIO()),
+            redirect_stdout(out),
+            redirect_stderr(err),
+        ):
+            code = main(args)
+    finally:
+        logger.handlers[:], logger.propagate, logger.level = was
+    return Told(code, *(_written(stream) for stream in (out, err)))
+
+
+def _written(stream: io.TextIOWrapper) -> str:
+    stream.seek(0)
+    return stream.read()
 
 
 def lines_until(process: subprocess.Popen[str], start: str) -> list[str]:

@@ -50,6 +50,9 @@ _A_MOMENT = 1.0
 _LEDGER = """\
 the ledger can't be reached, and each client would keep to a part of its own
 To do: start the server that keeps it, or correct --shared-budget or LUCCA_SHARED_BUDGET."""
+_LIMITS = """\
+the clients that share it have different limits, of which the strictest counts
+To do: give all of them the same (--limit, and rate_limit in programs)."""
 _CLOCKS = """\
 they are apart
 To do: set this machine's clock by a time server; certificates and logs depend on it."""
@@ -153,7 +156,9 @@ async def _ask(settings: Settings, name: str, path: str) -> Answer:
             return Answer(name, error=error.with_traceback(None), budget=client.budget)
         clocks = Difference.of(answer.headers, sent, time.time())
         body: Any = answer.json
-        page = cast(Mapping[str, object], body) if isinstance(body, Mapping) else {}
+        page: Mapping[str, object] = {}
+        if isinstance(body, Mapping):
+            page = cast(Mapping[str, object], body)
         count = page.get("count")
         wrong = None if page.keys() & {"items", "count"} else _no_list(settings, path)
         told = count if isinstance(count, int) else None
@@ -185,11 +190,18 @@ def judge(settings: Settings, answers: Sequence[Answer], now: datetime) -> Verdi
     problems = [_problem(answer.name, answer.error, now) for answer in answers if answer.error]
     if answers[-1].budget.alone:
         problems.append(f"budget: {_LEDGER}")
+    elif _is_stricter(answers[-1].budget, settings):
+        problems.append(f"budget: {_LIMITS}")
     if best is not None and best.is_noteworthy:
         problems.append(f"clocks: {_CLOCKS}")
     codes = [_code(answer, is_main=number == 0) for number, answer in enumerate(answers)]
     code = max(codes) or (Exit.USAGE if answers[-1].budget.alone else Exit.OK)
     return Verdict(rows, problems, _last(answers, code), code)
+
+
+def _is_stricter(budget: Budget, settings: Settings) -> bool:
+    own = settings.rate_limit
+    return budget.limit is not None and own is not None and budget.limit < own.requests
 
 
 def _width(difference: Difference) -> float:
