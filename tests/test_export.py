@@ -86,9 +86,9 @@ class TestFiles:
         assert exports.run("--to", "out.jsonl", "--ids", "ids.txt")[0] == 0
         assert "out.failed.jsonl" not in exports.files
 
-    def test_a_missing_id_is_no_failure(self, exports: Exports) -> None:
+    def test_a_missing_id_is_told(self, exports: Exports) -> None:
         exports.write("ids.txt", [7, 1])
-        assert exports.run("--to", "out.jsonl", "--ids", "ids.txt")[0] == 0
+        assert exports.run("--to", "out.jsonl", "--ids", "ids.txt")[0] == 1
         assert [it["outcome"] for it in exports.lines("out.failed.jsonl")] == ["missing"]
 
     def test_a_bad_item_of_a_list_is_kept_as_it_came(self, exports: Exports) -> None:
@@ -102,7 +102,7 @@ class TestFiles:
         ids = [*range(700, 300, -1), 2_000_000]
         exports.write("ids.csv", ["name,id", *(f"x,{id}" for id in ids)])
         code, told = exports.run("--to", "out.jsonl", "--ids", "ids.csv", "--ids-column", "id")
-        assert code == 0
+        assert code == 1
         assert "401 ids: 10 requests" in told
         assert exports.ids("out.jsonl") == [id for id in ids if id not in (555, 2_000_000)]
         # The count, the pages until one has shown none, perhaps one ahead, and what is left.
@@ -150,7 +150,7 @@ class TestWrongUse:
             (["--ended-to", "soon"], "must be a day such as 2025-01-31, not 'soon'"),
             (["--ended-from", "2025-02-01", "--ended-to", "2025-01-01"], "is after --ended-to"),
             (["--attended", "maybe"], "invalid choice"),
-            (["--limit", "0"], "requests"),
+            (["--limit", "0"], "--limit: must be"),
             (["--host", "example.com"], "host"),
             (["--shared-budget", "ftp://x"], "shared_budget must begin with"),
             (["--quiet", "--verbose"], "not allowed with"),
@@ -161,7 +161,7 @@ class TestWrongUse:
         exports.path("blocked.csv.part").mkdir()
         exports.path("latin.txt").write_bytes(b"\xe9\n")
         told = exports.refused(*options)
-        assert reason in told.splitlines()[-1]
+        assert reason in told
         assert not list(exports.folder.glob("*.csv.part.*"))
 
     def test_the_key_is_no_argument_and_is_not_printed(

@@ -76,8 +76,10 @@ def test_no_answer(exports: Exports, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LUCCA_HOST", "http://127.0.0.1:1")
     code, told = exports.run("--to", "out.jsonl", "--quiet")
     assert code == 4
-    assert told.count("\n") == 1
-    assert told.startswith("error: ")
+    error, todo, how = told.splitlines()
+    assert error.startswith("error: no answer: ")
+    assert todo.startswith("to do: ")
+    assert how == "not done; 0 records kept, and the same command goes on from there"
 
 
 def test_a_role_without_the_right(exports: Exports) -> None:
@@ -86,8 +88,9 @@ def test_a_role_without_the_right(exports: Exports) -> None:
     assert exports.run("--to", "out.jsonl", "--ids", "ids.txt")[0] == 3
     # None of the denials counts for an answer about its id.
     exports.sandbox._faults.clear()  # pyright: ignore
-    assert exports.run("--to", "out.jsonl", "--ids", "ids.txt")[0] == 0
+    assert exports.run("--to", "out.jsonl", "--ids", "ids.txt")[0] == 1
     assert len(exports.ids("out.jsonl")) == 99
+    assert exports.ids("out.failed.jsonl") == [7]
 
 
 def test_denials_of_some_ids_are_failures_of_those(exports: Exports) -> None:
@@ -166,7 +169,8 @@ def in_terminal(command: list[str], **env: str) -> str:
     main, end = pty.openpty()
     fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
     told = b""
-    with subprocess.Popen(command, stderr=end, env=os.environ | env) as running:
+    own = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    with subprocess.Popen(command, stderr=end, env=own | env) as running:
         os.close(end)
         while True:
             try:
@@ -232,3 +236,16 @@ def test_names_are_safe_on_windows(exports: Exports) -> None:
     names |= {path.name for path in target.parent.iterdir()}
     assert len(names) == 4
     assert not [name for name in names if re.search(r'[<>:"|?*\\]|[. ]$', name)]
+
+
+@pytest.mark.parametrize("loud", [[], ["--verbose"], ["--verbose", "--log-json"]], ids=" ".join)
+@pytest.mark.parametrize("status", [400, 401, 403])
+def test_an_echoed_key_is_nowhere(exports: Exports, status: int, loud: list[str]) -> None:
+    key = exports.sandbox.api_key
+    body = json.dumps({"title": f"lucca application={key}", key: key})
+    exports.sandbox.inject(*[Fault.answer(status, body, headers={"X-Request-Id": key})] * 9)
+    code, told = exports.run("--to", "out.jsonl", *loud)
+    assert code == {400: 1}.get(status, 3)
+    assert told
+    assert key not in told
+    assert all(key.encode() not in data for data in exports.files.values())

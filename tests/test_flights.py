@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import traceback
+import weakref
 from collections.abc import Awaitable, Callable
 from datetime import date
 from typing import Any
@@ -200,6 +202,59 @@ async def test_a_failure_that_nobody_waits_for_any_more_troubles_nobody() -> Non
     gc.collect()
     await asyncio.sleep(0)
     assert not told
+
+
+async def test_a_failure_leaves_nothing_that_leads_in_a_circle() -> None:
+    """Else the frames of a failed call, and all that they hold, stay until they are collected."""
+    async with stage() as on:
+        gc.collect()
+        gc.disable()
+        try:
+            with pytest.raises(NotFoundError) as caught:
+                await on.trainings.get(2_000_000)
+            gone = weakref.ref(caught.value)
+            del caught
+            await asyncio.sleep(0)
+            assert gone() is None
+        finally:
+            gc.enable()
+
+
+async def test_a_cancelled_call_tells_where_it_stood() -> None:
+    async with stage(slow()) as on:
+        (call,) = getting(on, 1)
+        await under_way(on)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await call
+        assert "aiohttp" in "".join(traceback.format_exception(caught.value))
+
+
+async def test_what_no_error_of_ours_is_reaches_all_as_it_is() -> None:
+    class OddError(BaseException):
+        def __init__(self, *, why: str) -> None:
+            super().__init__(why)
+
+    async def call() -> int:
+        await asyncio.sleep(1)
+        raise OddError(why="a hook")
+
+    flights = Flights()
+    results = await asyncio.gather(
+        *(flights.join("1", call) for _ in range(2)), return_exceptions=True
+    )
+    assert [type(result) for result in results] == [OddError] * 2
+
+
+async def test_a_fresh_call_shares_no_request_that_was_sent_before_it() -> None:
+    async with stage(slow()) as on:
+        early = getting(on, 1)
+        await under_way(on)
+        late = getting(on, 1, fresh=True)
+        await asyncio.sleep(0)
+        last = getting(on, 1)  # which may share it
+        await asyncio.gather(*early, *late, *last)
+        assert on.ids == ["1", "1"]
 
 
 async def test_closing_the_client_ends_all_of_them() -> None:

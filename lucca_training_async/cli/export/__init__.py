@@ -5,20 +5,23 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-import sys
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Coroutine, Mapping
 from datetime import datetime
+from typing import Any
 
 from ..._attempt import Attempt
 from ...client import LuccaTrainingClient
 from ...errors import DecodeError, LuccaError
-from ..connection import Exit, WrongUseError, exit_code, run_to_its_end, set_up_log
+from ..advice import advice
+from ..connection import Exit, exit_code, in_options, run_to_its_end, set_up_log
+from ..options import Command
+from ..terminal import tell
 from .estimate import Cost, cost_in_words, number
 from .files import DiskError, Files, Journal
 from .finish import finish, known_before, troubles_left
-from .options import Job, add_to, job_of
-from .pipe import Pipe, PipeClosedError, leave_stdout
+from .options import EPILOG, Job, add_to, job_of
+from .pipe import Pipe
 from .progress import Standing, Tally, standing, summary
 from .question import Question
 from .source import Keeper, Source
@@ -26,17 +29,10 @@ from .telling import telling
 
 logger = logging.getLogger("lucca_training_async.export")
 
-__all__ = ["add_options", "run"]
+__all__ = ["COMMAND"]
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
-    add_to(parser)
-    parser.set_defaults(run=run)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Export; the exit code."""
+def _run(args: argparse.Namespace) -> int:
     set_up_log(args)
     logger.setLevel(logging.ERROR if args.quiet else logging.INFO)
     tally = Tally()
@@ -44,21 +40,14 @@ def run(args: argparse.Namespace) -> int:
     def note(attempt: Attempt) -> None:
         tally.note(attempt, _now())
 
-    try:
+    wants_bar = not (args.quiet or args.log_json)
+
+    def command() -> Coroutine[Any, Any, Exit]:
         # Before there is an event loop, so that Ctrl-C ends the reading of stdin.
         job = job_of(args, tally, note)
-    except WrongUseError as fault:
-        print(f"error: {fault}", file=sys.stderr)
-        return Exit.USAGE
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return Exit.INTERRUPTED
-    wants_bar = not (args.quiet or args.log_json)
-    try:
-        return run_to_its_end(lambda: _export(job, restart=args.restart, wants_bar=wants_bar))
-    except PipeClosedError:
-        leave_stdout()
-        return Exit.FAILURES
+        return _export(job, restart=args.restart, wants_bar=wants_bar)
+
+    return run_to_its_end(command)
 
 
 async def _export(job: Job, *, restart: bool, wants_bar: bool) -> Exit:
@@ -80,7 +69,8 @@ async def _export(job: Job, *, restart: bool, wants_bar: bool) -> Exit:
         _tell(f"error: {error}", journal)
         return Exit.FAILURES
     except LuccaError as error:
-        _tell(f"error: {error}", journal, may_be_stuck=isinstance(error, DecodeError))
+        told = f"error: {in_options(str(error))}"
+        _tell(told, journal, todo=advice(error).todo, may_be_stuck=isinstance(error, DecodeError))
         return exit_code(error)
     finally:
         journal.close()
@@ -100,7 +90,7 @@ async def _to_stdout(job: Job, wants_bar: bool) -> Exit:
     try:
         await _fetch(job, pipe, (), wants_bar)
     except DiskError as error:
-        print(f"error: {error}", file=sys.stderr)
+        tell(f"error: {error}")
         return Exit.FAILURES
     if job.ids is not None:
         pipe.tell(job.ids.refused)
@@ -136,17 +126,30 @@ def _finished(job: Job, files: Files, journal: Journal) -> Exit:
 
 def _concluded(counts: Mapping[str, int], where: str, files: Files | None = None) -> Exit:
     logger.info("%s", summary(counts, where), extra={"told": {"counts": dict(counts)}})
-    if files is not None and any(counts.get(name) for name in ("missing", "failed", "refused")):
+    is_incomplete = any(counts.get(name) for name in ("missing", "failed", "refused"))
+    if files is not None and is_incomplete:
         logger.info("which, and why: %s", files.failed)
-    has_failures = counts.get("failed") or counts.get("refused")
-    return Exit.FAILURES if has_failures else Exit.OK
+    return Exit.FAILURES if is_incomplete else Exit.OK
 
 
-def _tell(what: str, journal: Journal, *, may_be_stuck: bool = False) -> None:
+def _tell(what: str, journal: Journal, *, todo: str = "", may_be_stuck: bool = False) -> None:
     many = number(len(journal.kept.records), "records")
     anew = ", or begins anew with --restart" if may_be_stuck else ""
+    if todo:
+        logger.error("%s", what)
+        logger.error("to do: %s", todo)
+        what = "not done"
     logger.error("%s; %s kept, and the same command goes on from there%s", what, many, anew)
 
 
 def _now() -> datetime:
     return datetime.now().astimezone()
+
+
+COMMAND = Command(
+    "export",
+    summary="Export realized trainings to a file, or go on with it",
+    epilog=EPILOG,
+    add_options=add_to,
+    run=_run,
+)

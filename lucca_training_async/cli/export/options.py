@@ -10,22 +10,30 @@ from pathlib import Path
 import attrs
 
 from ...settings import Settings
-from ..connection import WrongUseError, add_connection, settings_of
+from ..connection import WrongUseError, add_connection, exit_codes, settings_of
 from .files import Files, files_at
 from .ids import Ids, checked, read_ids
 from .progress import Tally
 from .question import Question
 
 _STDOUT = "-"
-_EPILOG = """\
-exit codes: 0 all is there; 1 done, but something failed (see NAME.failed.jsonl), or it could not go
-on; 2 wrong usage; 3 the key was refused, or may not read this; 4 Lucca could not be reached;
-130 interrupted. After 1 without an export, 3, 4 and 130 the same command goes on where it was."""
+EPILOG = f"""\
+Interrupted at any moment, it is gone on with by the same
+command. Records go to FILE, what has failed or is missing
+to NAME.failed.jsonl beside it, all else to stderr.
+
+{exit_codes()}
+
+examples:
+  lucca-training-async export --to trainings.jsonl
+  lucca-training-async export --to trainings.jsonl --update
+  lucca-training-async export --to my.csv --owner 416
+  lucca-training-async export --to some.csv --ids ids.txt
+"""
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Add them."""
-    parser.epilog = _EPILOG
     parser.add_argument(
         "--to",
         default=_STDOUT,

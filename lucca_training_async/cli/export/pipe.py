@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,10 +10,6 @@ from ...models import dumps
 from .files import disk_error
 from .journal import Kept, Replay, Trouble
 from .question import Question
-
-
-class PipeClosedError(Exception):
-    """Nobody reads any more, as after ``| head``."""
 
 
 class Pipe:
@@ -32,7 +27,7 @@ class Pipe:
         """Write them.
 
         Raises:
-            PipeClosedError: Nobody reads them.
+            BrokenPipeError: Nobody reads them any more.
             DiskError: Stdout is a file, and there is no room for it.
         """
         told = len(self.kept.troubles)
@@ -44,7 +39,7 @@ class Pipe:
             sys.stdout.buffer.writelines(records)
             sys.stdout.buffer.flush()
         except BrokenPipeError:
-            raise PipeClosedError from None
+            raise
         except OSError as error:
             raise disk_error(Path("stdout"), error) from None
         self.tell(self.kept.troubles[told:])
@@ -56,8 +51,3 @@ class Pipe:
 
     def begin_anew(self, question: Question) -> None:
         """Nothing has been begun elsewhere."""
-
-
-def leave_stdout() -> None:
-    """Keep Python from telling, at its end, that nobody reads what is left."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
