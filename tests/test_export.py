@@ -10,6 +10,7 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
+import attrs
 import pytest
 
 from lucca_training_async import RealizedTraining
@@ -201,6 +202,22 @@ class TestResume:
         assert (code, exports.requests()) == (0, 7)
         assert told.startswith("goes on after 300 records\n")
         assert len(exports.ids("out.jsonl")) == 998
+
+    def test_a_record_that_has_moved_to_a_later_page_comes_once(self, exports: Exports) -> None:
+        self.break_off(exports)
+        exports.sandbox.put(attrs.evolve(RECORD, id=7))
+        assert exports.run("--to", "out.jsonl")[0] == 0
+        ids = exports.ids("out.jsonl")
+        assert len(ids) == len(set(ids)) == 998
+
+    def test_what_stands_behind_the_last_page_is_cut_off(self, exports: Exports) -> None:
+        self.break_off(exports)
+        with exports.path("out.jsonl.part").open("ab") as part:
+            part.write(f'{attrs.evolve(RECORD, id=3_000).to_json()}\n{{"id": 40'.encode())
+        assert exports.run("--to", "out.jsonl")[0] == 0
+        ids = exports.ids("out.jsonl")
+        assert len(ids) == len(set(ids)) == 998
+        assert 3_000 not in ids
 
     def test_other_questions_are_refused_and_restart_begins_anew(self, exports: Exports) -> None:
         self.break_off(exports)
