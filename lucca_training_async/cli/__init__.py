@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from .. import __version__
-from . import check, demo, get, sandbox
+from . import check, demo, export, get, sandbox
 from .connection import exit_codes
 from .options import Command, Parser
 from .terminal import forgive
@@ -16,7 +16,13 @@ from .terminal import forgive
 __all__ = ["main"]
 
 _PROG = "lucca-training-async"
-_COMMANDS: Sequence[Command] = (check.COMMAND, get.COMMAND, sandbox.COMMAND, demo.COMMAND)
+_COMMANDS: Sequence[Command] = (
+    check.COMMAND,
+    get.COMMAND,
+    export.COMMAND,
+    sandbox.COMMAND,
+    demo.COMMAND,
+)
 _DESCRIPTION = """\
 Reads Lucca's Training API from a terminal, inside the
 request budget; "sandbox" and "demo" need no account."""
@@ -29,6 +35,7 @@ COMMAND --help tells the options of a command.
 examples:
   {_PROG} check --host acme.ilucca.net
   {_PROG} get 235
+  {_PROG} export --to trainings.csv
   {_PROG} sandbox --port 8080
   {_PROG} demo
 """

@@ -88,6 +88,7 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--host", metavar="HOST", help=f"your account, such as acme.ilucca.net (default: ${_HOST})"
     )
+    # Whoever writes it has it in the history of a shell; at least it is not told once more.
     group.add_argument(
         "--api-key-file",
         type=Path,
@@ -238,7 +239,7 @@ def _todo(text: str) -> Sequence[str]:
 
 def set_up_log(args: argparse.Namespace, usual: int = logging.WARNING) -> None:
     """The package's log on stderr, as much of it as was asked for, or as is usual."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _ToStderr()
     handler.setFormatter(_JsonLines() if args.log_json else logging.Formatter("%(message)s"))
     logger = logging.getLogger("lucca_training_async")
     logger.handlers[:] = [handler]
@@ -246,11 +247,22 @@ def set_up_log(args: argparse.Namespace, usual: int = logging.WARNING) -> None:
     logger.setLevel(logging.ERROR if args.quiet else logging.DEBUG if args.verbose else usual)
 
 
+class _ToStderr(logging.StreamHandler[Any]):
+    """To what is stderr at the moment: while a bar is shown, that is what writes above it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
 class _JsonLines(logging.Formatter):
+    """The log as JSON; what a record has as ``told`` is in it."""
+
     def format(self, record: logging.LogRecord) -> str:
-        told = {
+        told: dict[str, Any] = {
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
             "level": record.levelname,
             "message": record.getMessage(),
+            **getattr(record, "told", {}),
         }
         return json.dumps(told)  # in ASCII, which every stream can hold
