@@ -150,7 +150,7 @@ class TestWrongUse:
             (["--ended-to", "soon"], "must be a day such as 2025-01-31, not 'soon'"),
             (["--ended-from", "2025-02-01", "--ended-to", "2025-01-01"], "is after --ended-to"),
             (["--attended", "maybe"], "invalid choice"),
-            (["--limit", "0"], "requests"),
+            (["--limit", "0"], "--limit: must be a whole number from 1"),
             (["--host", "example.com"], "host"),
             (["--shared-budget", "ftp://x"], "shared_budget must begin with"),
             (["--quiet", "--verbose"], "not allowed with"),
