@@ -175,6 +175,11 @@ def _parts(name: str) -> Iterator[tuple[str, str]]:
             yield part, version
 
 
+def hide_rooms(_: Sphinx, __: str, ___: str, ____: object, _____: object, lines: list[str]) -> None:
+    """Leave out the private modules that napoleon has found in the types of attributes."""
+    lines[:] = [re.sub(rf"{PACKAGE}\._[\w.]+\.(\w+)", r"\1", line) for line in lines]
+
+
 def look_elsewhere(_: Sphinx, __: object, node: nodes.Element, ___: object) -> None:
     """Let intersphinx, which is asked next, look for the name that is documented."""
     node["reftarget"] = ELSEWHERE.get(node["reftarget"], node["reftarget"])
@@ -187,4 +192,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("viewcode-follow-imported", find_source)
     # Before napoleon takes the docstring apart.
     app.connect("autodoc-process-docstring", tell_since, priority=400)
+    app.connect("autodoc-process-docstring", hide_rooms, priority=600)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -28,7 +28,7 @@ python_use_unqualified_type_names = True
 nitpicky = True
 nitpick_ignore_regex = [
     # A type variable is no class.
-    ("py:.*", r"lucca_training_async\._lists\.\w+\.R"),
+    ("py:.*", r"R|lucca_training_async\._lists\.\w+\.R"),
     # Their names can't be links: they are needed for an integration only.
     ("py:.*", r"(dlt|fastapi|starlette|yarl)\..*"),
 ]

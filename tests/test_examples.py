@@ -32,42 +32,39 @@ DOCUMENTS = [ROOT / "README.md", *sorted({*(ROOT / "docs").glob("*.md")} - ELSEW
 run_python = PythonEvaluator()
 
 
-def run_and_keep_output(example: Example) -> None:
-    # Alone: readers copy one block, not those before it.
+# There, what stands in a cell may await without a function around it.
+WITH_CELLS = {"README.md", "notebooks.md"}
+
+
+def run_alone(example: Example) -> None:
+    """Run a block by itself, since readers copy one, not those before it; and keep its output."""
     example.namespace = {}
     output = io.StringIO()
     with redirect_stdout(output):
-        run_python(example)
+        if Path(example.path).name not in WITH_CELLS or not run_cell(str(example.parsed)):
+            run_python(example)
     example.document.namespace["output"] = output.getvalue()
 
 
-def run_cell(example: Example) -> None:
-    """What a notebook does with a cell: it awaits at the top."""
-    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-    code = compile(str(example.parsed), example.path, "exec", flags)
-    cell = FunctionType(code, {"__builtins__": builtins})
-    output = io.StringIO()
-
-    async def run() -> None:
-        if inspect.iscoroutine(awaited := cell()):
-            await awaited
-
-    with redirect_stdout(output):
-        asyncio.run(run())
-    example.document.namespace["output"] = output.getvalue()
+def run_cell(code: str) -> bool:
+    """Run what awaits at the top, as a notebook does; whether it does so."""
+    compiled = compile(code, "cell", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    if not compiled.co_flags & inspect.CO_COROUTINE:
+        return False
+    asyncio.run(FunctionType(compiled, {"__builtins__": builtins})())
+    return True
 
 
 def compare_with_output(example: Example) -> None:
     assert str(example.parsed) == example.document.namespace.pop("output")
 
 
-PARSERS = [
-    CodeBlockParser("python", run_and_keep_output),
-    CodeBlockParser("text", compare_with_output),
-]
-EXAMPLES = Sybil(parsers=PARSERS)
-# Other pages have in "py" what tests of their own run.
-WITH_CELLS = Sybil(parsers=[*PARSERS, CodeBlockParser("py", run_cell)])
+EXAMPLES = Sybil(
+    parsers=[
+        CodeBlockParser("python", run_alone),
+        CodeBlockParser("text", compare_with_output),
+    ]
+)
 
 
 class Celery:
@@ -97,8 +94,7 @@ def test_examples(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         monkeypatch.setenv("LUCCA_API_KEY", sandbox.api_key)
         if path.name == "processes.md":  # elsewhere, each client has a budget of its own
             monkeypatch.setenv("LUCCA_SHARED_BUDGET", f"sqlite://{tmp_path}/lucca.db")
-        pages = WITH_CELLS if path.name == "notebooks.md" else EXAMPLES
-        for example in pages.parse(path).examples():
+        for example in EXAMPLES.parse(path).examples():
             example.evaluate()
             if "export_hours" in example.namespace:
                 assert example.namespace["export_hours"]([235, 236]) == "21"
@@ -111,6 +107,6 @@ def test_there_are_examples() -> None:
 
 
 def test_every_block_of_code_is_run_by_some_test() -> None:
-    """What is in "py" is told of where it is run: the README's, by a test of the backend."""
+    """What is in "py" needs more around it, and is run by tests of its own."""
     pages = {path.name for path in DOCUMENTS if "```py\n" in path.read_text()}
-    assert pages == {"README.md", "notebooks.md", "testing.md"}
+    assert pages == {"README.md", "testing.md"}
