@@ -165,7 +165,9 @@ def tell_since(_: Sphinx, __: str, name: str, ___: object, ____: object, lines: 
                 # Within the item, which may go on in further lines.
                 lines[number] = f"{match[0]} *(since {version})*{line[match.end() :]}"
     if name in since():
-        lines += ["", f".. versionadded:: {since()[name]}", ""]
+        # After the summary: at the end it would seem to be about the last attribute.
+        end = lines.index("") if "" in lines else len(lines)
+        lines[end:end] = ["", f".. versionadded:: {since()[name]}", ""]
 
 
 def _parts(name: str) -> Iterator[tuple[str, str]]:
