@@ -92,10 +92,11 @@ def endurance(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style and common mistakes."""
+    """Style, common mistakes and spelling."""
     session.install("-e", ".[dev]")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    session.run("codespell")
 
 
 @nox.session
@@ -117,6 +118,14 @@ def docs(session: nox.Session) -> None:
         *("sphinx-build", "-W", "--keep-going", "--fresh-env"),
         *("-b", "html", "docs", "docs/_build/html"),
     )
+    session.run("python", "docs/check.py", "docs/_build/html")
+
+
+@nox.session
+def picture(session: nox.Session) -> None:
+    """The picture of the demo that README shows, docs/demo.svg, anew."""
+    session.install("-e", ".[cli]")
+    session.run("python", "docs/picture.py")
 
 
 @nox.session
