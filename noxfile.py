@@ -195,5 +195,5 @@ def peers(session: nox.Session) -> None:
     """The same ids by the clients that one would take otherwise, for docs/peers.md."""
     # What is generated isn't typed as strictly as we are, and nobody needs it but this.
     session.install("-e", ".[dev]")
-    session.install("-r", "tests/bench/peers.txt")
+    session.install("-r", "tests/bench/peers/requirements.txt")
     session.run("python", "-m", "tests.bench.peers", *session.posargs)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -98,7 +98,7 @@ def changed(draw: st.DrawFn, document: object) -> object:
     if draw(st.integers(0, 9)) == 0:
         return draw(json_values)
     if isinstance(document, dict):
-        members: dict[str, Any] = document
+        members = cast("dict[str, Any]", document)
         kept = {name: draw(changed(member)) for name, member in members.items()}
         return kept | draw(st.dictionaries(texts, st.none() | texts, max_size=1))
     return document
