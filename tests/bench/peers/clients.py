@@ -142,7 +142,9 @@ async def each(task: Task, opened: Opened, get: Callable[[Get], Get] = lambda ge
                     # Not in one line with the await: "+=" reads the sum before it.
                     found += is_right
 
-        await asyncio.gather(*(worker() for _ in range(task.concurrency)))
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(task.concurrency):
+                workers.create_task(worker())
     return found
 
 
