@@ -41,7 +41,7 @@ class Area(NamedTuple):
 AREAS = {
     "converter": Area(
         ["models/_converter.py", "models/_hooks.py", "models/_json.py", "models/_readers.py"],
-        ["wire", "page_reader", "rows", "record", "fuzz"],
+        ["json_text", "list_gaps", "wire", "page_reader", "rows", "record", "fuzz"],
     ),
     "_budget": Area(
         ["_budget/*.py"],
