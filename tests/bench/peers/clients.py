@@ -42,8 +42,8 @@ class Task:
         return f"lucca application={self.api_key}"
 
 
-Get = Callable[[int], Awaitable[int | None]]
-"""Fetches a record by one request and gives its id; raises what the client raises."""
+Get = Callable[[int], Awaitable[Any]]
+"""Fetches a record by one request; raises what the client raises."""
 Opened = Callable[[Task], AsyncGenerator[Get, None]]
 
 
@@ -56,7 +56,7 @@ async def ours(task: Task) -> int:
     ) as client:
         # The same work as the others': not by the list, which would take a hundredth of it.
         result = await client.realized_trainings.get_many(task.ids, plan="each")
-        return sum(id == it.id for id, it in result.items.items())
+        return sum(map(is_right, result.items, result.items.values()))
 
 
 async def bare_aiohttp(task: Task) -> AsyncGenerator[Get, None]:
@@ -67,10 +67,10 @@ async def bare_aiohttp(task: Task) -> AsyncGenerator[Get, None]:
     headers = {"Authorization": task.authorization}
     async with aiohttp.ClientSession(headers=headers, connector=connector) as session:
 
-        async def get(id: int) -> int:
+        async def get(id: int) -> Any:
             async with session.get(f"{task.url}{PATH}/{id}") as response:
                 response.raise_for_status()
-                return cast("int", (await response.json())["id"])
+                return await response.json()
 
         yield get
 
@@ -84,10 +84,10 @@ async def httpx_pydantic(task: Task) -> AsyncGenerator[Get, None]:
     headers = {"Authorization": task.authorization}
     async with httpx.AsyncClient(base_url=task.url, headers=headers, limits=limits) as client:
 
-        async def get(id: int) -> int | None:
+        async def get(id: int) -> Any:
             response = await client.get(f"{PATH}/{id}")
             response.raise_for_status()
-            return RealizedTraining.model_validate_json(response.content).id
+            return RealizedTraining.model_validate_json(response.content)
 
         yield get
 
@@ -100,8 +100,8 @@ async def openapi_generator(task: Task) -> AsyncGenerator[Get, None]:
     async with made.ApiClient(configuration) as client:
         api = made.TrainingsApi(client)
 
-        async def get(id: int) -> int:
-            return cast("int", (await api.get_realized_training(id)).id)
+        async def get(id: int) -> Any:
+            return await api.get_realized_training(id)
 
         yield get
 
@@ -117,35 +117,39 @@ async def openapi_python_client(task: Task) -> AsyncGenerator[Get, None]:
     )
     async with client:
 
-        async def get(id: int) -> int:
-            return cast("int", (await endpoint.asyncio(id, client=client)).id)
+        async def get(id: int) -> Any:
+            return await endpoint.asyncio(id, client=client)
 
         yield get
 
 
 async def each(task: Task, opened: Opened, get: Callable[[Get], Get] = lambda get: get) -> int:
     """By workers, as many as may be under way; what fails is lost."""
-    found = 0
+    # All are kept until the end, as our own get_many keeps them.
+    records: dict[int, Any] = {}
     ids = iter(task.ids)
     async with AsyncExitStack() as stack:
         fetch = get(await stack.enter_async_context(asynccontextmanager(opened)(task)))
 
         async def worker() -> None:
-            nonlocal found
             for id in ids:
                 try:
-                    is_right = await fetch(id) == id
+                    records[id] = await fetch(id)
                 except Exception:  # each client has errors of its own; here they are all a loss
                     if task.budget is None:
                         raise
-                else:
-                    # Not in one line with the await: "+=" reads the sum before it.
-                    found += is_right
 
         async with asyncio.TaskGroup() as workers:
             for _ in range(task.concurrency):
                 workers.create_task(worker())
-    return found
+    return sum(map(is_right, records, records.values()))
+
+
+def is_right(id: int, record: Any) -> bool:
+    """Whether something is the record that was asked for; an exception is none."""
+    if isinstance(record, dict):
+        return bool(cast("dict[str, Any]", record)["id"] == id)
+    return bool(getattr(record, "id", None) == id)
 
 
 async def at_once(task: Task, opened: Opened, get: Callable[[Get], Get]) -> int:
@@ -153,7 +157,7 @@ async def at_once(task: Task, opened: Opened, get: Callable[[Get], Get]) -> int:
     async with asynccontextmanager(opened)(task) as fetch_once:
         fetch = get(fetch_once)
         results = await asyncio.gather(*map(fetch, task.ids), return_exceptions=True)
-    return sum(id == found for id, found in zip(task.ids, results, strict=True))
+    return sum(map(is_right, task.ids, results))
 
 
 def patiently(task: Task) -> Callable[[Get], Get]:
@@ -176,7 +180,7 @@ def paced(task: Task) -> Callable[[Get], Get]:
     limiter: Any = importlib.import_module("aiolimiter").AsyncLimiter(1, period / requests)
 
     def limited(get: Get) -> Get:
-        async def one(id: int) -> int | None:
+        async def one(id: int) -> Any:
             async with limiter:
                 return await get(id)
 
