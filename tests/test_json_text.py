@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any, cast
 
 import pytest
 
@@ -49,3 +50,11 @@ def test_who_asks_for_those_has_all_others_as_ever() -> None:
 def test_a_strict_reader_says_at_which_character(text: str) -> None:
     with pytest.raises(ValueError, match=r"no JSON \(.* at character 0\)"):
         parse(text, strict=True)
+
+
+def test_a_hundred_digits_are_kept_where_another_number_is_absurd() -> None:
+    read = cast("list[Any]", parse(f"[{'9' * 100}, {'9' * 5000}, {'9' * 101}]"))
+    kept, absurd, too_long = read
+    assert kept == int("9" * 100)
+    assert absurd.is_nan()
+    assert too_long.is_nan()
