@@ -27,8 +27,8 @@ COPIED = ["lucca_training_async", "tests", "docs", "pyproject.toml", "README.md"
 # Enough for a change that matters: Hypothesis is run for each of them.
 EXAMPLES = "30"
 LONGEST_RUN = 180.0
-# Here a ``|`` stands between types, nearly always, where a change of it changes nothing; and what is
-# compared by ``is`` (None, a type, a member) is equal to itself alone.
+# Here a ``|`` stands between types, nearly always, where a change of it changes nothing; and what
+# is compared by ``is`` (None, a type, a member) is equal to itself alone.
 NEVER_CHANGED = [
     "core/ReplaceBinaryOperator_BitOr_.*",
     "core/ReplaceComparisonOperator_(Is_Eq|IsNot_NotEq)",
