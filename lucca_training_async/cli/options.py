@@ -43,7 +43,8 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, prog: str, **options: Any) -> None:
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         # "--api-key" is no abbreviation of "--api-key-file".
-        super().__init__(prog, **{"allow_abbrev": False, **options})
+        options.setdefault("allow_abbrev", False)
+        super().__init__(prog, **options)
 
     def refuse(self, unknown: Sequence[str]) -> NoReturn:
         """Name the options among what can't be understood, and only count the rest."""
