@@ -22,7 +22,7 @@ SQLITE = "sqlite://"
 REDIS = ("redis://", "rediss://", "unix://")
 # Locks, and memory that processes share, do not reach from one machine to another.
 _NETWORKS = re.compile(
-    r"(nfs|cifs|smb|9p|afs|ceph|gluster|lustre|gpfs|beegfs|ocfs|gfs2|fuse\.(sshfs|s3|gcs|rclone|ceph|gluster))"
+    r"(nfs|cifs|smb|9p|afs|ceph|gluster|lustre|gpfs|beegfs|ocfs|gfs2|fuse\.(sshfs|s3|gcs|rclone|ceph|gluster|juicefs|mfs|moosefs|blobfuse|goofys))"
 )
 _MOUNTS = Path("/proc/self/mountinfo")
 _NOT_IN_A_URL = re.compile(r"^\s|\s$|[\x00-\x1f\x7f]")

@@ -51,6 +51,17 @@ class Cache:
         except Exception as error:
             self._tell(error)
 
+    def drop(self, id: int) -> None:
+        """Keep no record that is gone."""
+        if self._mapping is None:
+            return
+        try:
+            del self._mapping[id]
+        except KeyError:
+            pass
+        except Exception as error:
+            self._tell(error)
+
     def _tell(self, error: Exception) -> None:
         if not self._has_failed:
             self._has_failed = True

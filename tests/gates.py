@@ -197,6 +197,22 @@ LEDGERS: dict[str, Make] = {
 }
 if HAS_REDIS:
     LEDGERS["redis"] = on_a_server
+
+
+@pytest.fixture(params=list(LEDGERS))
+async def make(request: pytest.FixtureRequest) -> AsyncGenerator[Make, None]:
+    """Each kind of ledger in turn, closed after the test."""
+    made: list[Ledger] = []
+
+    def make_one(limit: RateLimit | None) -> Ledger:
+        made.append(LEDGERS[request.param](limit))
+        return made[-1]
+
+    yield make_one
+    for ledger in made:
+        await ledger.aclose()
+
+
 # How far a ledger may be from the exact second, on the late side.
 SLACK = 0.5
 

@@ -9,7 +9,7 @@ import attrs
 import pytest
 from cachetools import TTLCache
 
-from lucca_training_async import Found, Missing, RealizedTraining
+from lucca_training_async import Found, Missing, NotFoundError, RealizedTraining
 from lucca_training_async.sandbox import Sandbox
 
 from .support import stage
@@ -92,6 +92,18 @@ async def test_only_what_is_found_is_kept() -> None:
             assert result.missing == [5]
         assert on.ids == ["5", "5"]
         assert cache == {}
+
+
+async def test_what_is_gone_is_kept_no_longer() -> None:
+    cache: dict[int, RealizedTraining] = {}
+    async with stage(Sandbox(rate_limit=None, size=5), cache=cache) as on:
+        await on.trainings.get(3)
+        on.sandbox.remove(3)
+        with pytest.raises(NotFoundError):
+            await on.trainings.get(3, fresh=True)
+        assert cache == {}
+        with pytest.raises(NotFoundError):
+            await on.trainings.get(3)
 
 
 async def test_what_is_gone_is_seen_to_be_gone_by_sync() -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
 
+import attrs
 import pytest
 
 from lucca_training_async import (
@@ -284,8 +285,15 @@ async def test_half_a_character_is_no_error() -> None:
     async def half() -> RealizedTraining:
         return training(training=TrainingSummary(title="half \ud83d"))
 
+    @app.get("/names")
+    async def names() -> Training:
+        t9n = {"\ud83d": ["\ud83d", {"a": "\ud83d"}]}
+        return attrs.evolve(COURSE, category=TrainingCategory(id=1, name="one", t9n=t9n))
+
     async with served(app) as web:
         assert (await asked(web, "/half")).json["training"]["title"] == "half \ufffd"
+        told = (await asked(web, "/names")).json["category"]["t9n"]
+        assert told == {"\ufffd": ["\ufffd", {"a": "\ufffd"}]}
 
 
 async def test_null_may_be_left_out() -> None:
@@ -385,3 +393,26 @@ def test_the_schema_tells_what_a_reader_wants_to_know() -> None:
         {"type": "string", "examples": ["Beginner", "Middle", "Expert"]},
         {"type": "null"},
     ]
+
+
+async def test_a_length_that_was_told_before_the_body_is_kept() -> None:
+    """A file that is sent in parts, whose records were written in the same request."""
+    app = FastAPI()
+    install_error_handlers(app)
+    # As pydantic writes it, before its numbers are made exact.
+    line = TypeAdapter(RealizedTraining).dump_json(FULL) + b"\n"
+
+    @app.get("/file")
+    async def file() -> StreamingResponse:
+        TypeAdapter(RealizedTraining).dump_json(FULL)
+
+        async def parts() -> AsyncIterator[bytes]:
+            for _ in range(3):
+                yield line
+
+        length = {"Content-Length": str(3 * len(line))}
+        return StreamingResponse(parts(), media_type="application/jsonl", headers=length)
+
+    async with served(app) as web:
+        answer = await asked(web, "/file")
+    assert answer.text.encode() == 3 * line

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import traceback
+import weakref
 from collections.abc import Awaitable, Callable
 from datetime import date
 from typing import Any
@@ -179,19 +181,80 @@ async def test_a_failure_is_not_kept() -> None:
         assert (await on.trainings.get(1)).id == 1
 
 
-async def test_a_failure_that_nobody_waits_for_troubles_nobody() -> None:
+async def test_a_failure_that_nobody_waits_for_any_more_troubles_nobody() -> None:
+    """All were cancelled in the very moment in which it failed."""
     told: list[object] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
-    async with stage(slow(0.1)) as on:
-        calls = getting(on, 2_000_000, 2)
-        await under_way(on)
-        while not calls[0].done():
-            await asyncio.sleep(0)
-            for call in calls:
-                call.cancel()
-        await asyncio.wait(calls)
-        gc.collect()
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: told.append(context))
+    calls: list[asyncio.Task[object]] = []
+
+    async def call() -> object:
+        await asyncio.sleep(1)
+        for each in calls:
+            each.cancel()
+        raise RuntimeError("nobody is there")
+
+    flights = Flights()
+    calls += [asyncio.create_task(flights.join("1", call)) for _ in range(2)]
+    await asyncio.wait(calls)
+    assert all(each.cancelled() for each in calls)
+    calls.clear()
+    gc.collect()
+    await asyncio.sleep(0)
     assert not told
+
+
+async def test_a_failure_leaves_nothing_that_leads_in_a_circle() -> None:
+    """Else the frames of a failed call, and all that they hold, stay until they are collected."""
+    async with stage() as on:
+        gc.collect()
+        gc.disable()
+        try:
+            with pytest.raises(NotFoundError) as caught:
+                await on.trainings.get(2_000_000)
+            gone = weakref.ref(caught.value)
+            del caught
+            await asyncio.sleep(0)
+            assert gone() is None
+        finally:
+            gc.enable()
+
+
+async def test_a_cancelled_call_tells_where_it_stood() -> None:
+    async with stage(slow()) as on:
+        (call,) = getting(on, 1)
+        await under_way(on)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await call
+        assert "aiohttp" in "".join(traceback.format_exception(caught.value))
+
+
+async def test_what_no_error_of_ours_is_reaches_all_as_it_is() -> None:
+    class OddError(BaseException):
+        def __init__(self, *, why: str) -> None:
+            super().__init__(why)
+
+    async def call() -> int:
+        await asyncio.sleep(1)
+        raise OddError(why="a hook")
+
+    flights = Flights()
+    results = await asyncio.gather(
+        *(flights.join("1", call) for _ in range(2)), return_exceptions=True
+    )
+    assert [type(result) for result in results] == [OddError] * 2
+
+
+async def test_a_fresh_call_shares_no_request_that_was_sent_before_it() -> None:
+    async with stage(slow()) as on:
+        early = getting(on, 1)
+        await under_way(on)
+        late = getting(on, 1, fresh=True)
+        await asyncio.sleep(0)
+        last = getting(on, 1)  # which may share it
+        await asyncio.gather(*early, *late, *last)
+        assert on.ids == ["1", "1"]
 
 
 async def test_closing_the_client_ends_all_of_them() -> None:

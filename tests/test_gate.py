@@ -15,6 +15,7 @@ from lucca_training_async._budget import Budget, Lane, Lease, Owner, Place, Sent
 
 from .gates import (
     A_MOMENT,
+    LateLedger,
     SlowLedger,
     admit,
     assert_idle,
@@ -113,6 +114,29 @@ async def test_concurrency_is_limited_and_handed_on(delay: float | None) -> None
     assert most == 3
     assert now() == pytest.approx(4, abs=1)
     await assert_idle(gate)
+
+
+async def test_what_another_gate_of_the_same_ledger_gives_back_is_found() -> None:
+    ledger = in_memory(RateLimit(1, 60.0))
+    one, other = make_gate(ledger=ledger), make_gate(ledger=ledger)
+    admission = await admit(one)
+    waiting = await queue(other)
+    await asyncio.sleep(5)
+    given_back_at = now()
+    leave(admission, Sent.NEVER)
+    leave(await waiting)
+    assert now() - given_back_at < 0.2
+
+
+async def test_an_answer_that_is_out_of_date_keeps_nobody_waiting() -> None:
+    """Another request is still under way, which may take its time."""
+    gate = make_gate(ledger=LateLedger(in_memory(RateLimit(2, 60.0))))
+    first, second = await admit(gate), await admit(gate)
+    waiting = await queue(gate)
+    await asyncio.sleep(0.05)
+    leave(first, Sent.NEVER)
+    leave(await waiting)
+    leave(second)
 
 
 async def test_without_a_limit_nobody_waits() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from lucca_training_async import LuccaError, RateLimit
-from lucca_training_async._budget import Gate, Owner, Sent
+from lucca_training_async._budget import Cause, Gate, GateClosedError, Owner, Sent
 
 from .gates import (
     A_MOMENT,
@@ -18,6 +18,7 @@ from .gates import (
     SlowLedger,
     admit,
     assert_idle,
+    close,
     either_ledger,
     has_timer,
     in_memory,
@@ -212,3 +213,14 @@ async def test_the_gate_lets_go_of_its_ledger() -> None:
     ledger = Connected(in_memory(None))
     await make_gate(ledger=ledger).aclose()
     assert ledger.is_closed
+
+
+async def test_a_get_is_told_at_once_that_another_is_the_probe_though_no_place_is_free() -> None:
+    gate = make_gate(delay=0.1, concurrency=1)
+    close(gate, await admit(gate), 30, Cause.OUTAGE)
+    await asyncio.sleep(40)
+    probe, other = await queue(gate), await queue(gate)
+    admission = await probe
+    with pytest.raises(GateClosedError):
+        await other
+    leave(admission)

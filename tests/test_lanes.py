@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -16,7 +15,6 @@ from lucca_training_async._budget.shared import SharedLedger
 
 from .gates import (
     A_MOMENT,
-    LEDGERS,
     SLACK,
     Make,
     Patient,
@@ -28,22 +26,10 @@ from .gates import (
     queue,
     shared_by,
 )
+from .gates import make as make
 from .gates import nobody_waits_for_ever as nobody_waits_for_ever
 
 PERSON, BULK, LONG = Lane.INTERACTIVE, Lane.BULK, Lane.LONG_BULK
-
-
-@pytest.fixture(params=list(LEDGERS))
-async def make(request: pytest.FixtureRequest) -> AsyncGenerator[Make, None]:
-    made: list[Ledger] = []
-
-    def make_one(limit: RateLimit | None) -> Ledger:
-        made.append(LEDGERS[request.param](limit))
-        return made[-1]
-
-    yield make_one
-    for ledger in made:
-        await ledger.aclose()
 
 
 async def all_for(ledger: Ledger, lane: Lane) -> list[Lease]:
@@ -164,19 +150,34 @@ async def test_what_is_reserved_is_for_people_alone(make: Make, lane: Lane) -> N
     assert isinstance(await ledger.take(PERSON), Wait)
 
 
-async def test_a_bulk_request_waits_until_more_than_the_reserve_is_free(make: Make) -> None:
+async def test_a_budget_is_full_for_a_run_when_no_more_than_the_reserve_is_left(make: Make) -> None:
+    ledger = make(RateLimit(10, 60.0, reserved=3))
+    assert await used_up(ledger) == 7
+    await asyncio.sleep(60 + SLACK)
+    assert await used_up(ledger) == 1
+
+
+async def test_people_who_use_more_than_the_reserve_do_not_starve_a_batch(make: Make) -> None:
+    """What is reserved is theirs; of the rest they have what they take."""
+    ledger = make(RateLimit(6, 60.0, reserved=3))
+    for _ in range(4):
+        assert await one_for(ledger, PERSON)
+    assert await used_up(ledger, BULK) == 2
+    assert not await one_for(ledger, PERSON)
+
+
+async def test_a_bulk_request_waits_for_a_slot_of_its_own_kind(make: Make) -> None:
     ledger = make(RateLimit(3, 60.0, reserved=2))
-    for _ in range(3):
-        lease = await ledger.take(PERSON)
-        assert isinstance(lease, Lease)
-        ledger.settle(lease, Sent.ANSWERED)
-        await asyncio.sleep(10)
+    assert await one_for(ledger, PERSON)
+    await asyncio.sleep(10)
+    assert await one_for(ledger, BULK)
     wait = await ledger.take(BULK)
     assert isinstance(wait, Wait)
-    assert wait.seconds == pytest.approx(50, abs=SLACK)
+    assert wait.seconds == pytest.approx(60, abs=SLACK)
+    assert await one_for(ledger, PERSON)
     wait = await ledger.take(PERSON)
     assert isinstance(wait, Wait)
-    assert wait.seconds == pytest.approx(30, abs=SLACK)
+    assert wait.seconds == pytest.approx(50, abs=SLACK)
 
 
 async def test_without_a_limit_nothing_is_spread(make: Make) -> None:
@@ -239,6 +240,22 @@ async def test_two_batches_take_turns_where_they_are_spread() -> None:
         await ledger.aclose()
 
 
+async def test_where_batches_are_spread_the_next_is_for_the_one_that_has_waited_longer() -> None:
+    store = MemoryStore(asyncio.get_running_loop().time)
+    first, second = (shared_by(store, RateLimit(10, 60.0)) for _ in range(2))
+    assert await used_up(first) == 10
+    await asyncio.sleep(60 + A_MOMENT)
+    assert await one_for(second, LONG)
+    assert not await one_for(first, LONG)
+    await asyncio.sleep(1)
+    assert not await one_for(second, LONG)
+    await asyncio.sleep(5 + A_MOMENT)
+    assert not await one_for(second, LONG)
+    assert await one_for(first, LONG)
+    await first.aclose()
+    await second.aclose()
+
+
 # -- the queue
 
 
@@ -275,6 +292,7 @@ async def test_people_are_admitted_before_batches_whoever_came_first() -> None:
         budget = gate.budget()
         assert (budget.waiting, budget.waiting_interactive, budget.waiting_bulk) == (4, 2, 2)
         assert "4 waiting (2 of them interactive)" in str(budget)
+        assert budget.next_bulk_slot_in is not None
     assert order == ["person 1", "person 2", "batch 1", "batch 2"]
 
 
@@ -285,12 +303,31 @@ async def test_a_person_does_not_wait_because_a_batch_does() -> None:
         leave(await admit(gate, Batch()))
     waiting = await queue(gate, Batch())
     await asyncio.sleep(1)
+    budget = gate.budget()
+    assert budget.next_slot_in == 0
+    assert budget.next_bulk_slot_in == pytest.approx(59, abs=SLACK)
     began = now()
     leave(await admit(gate))
     assert now() == began
     assert not waiting.done()
     leave(await waiting)
     assert now() == pytest.approx(60, abs=SLACK)
+
+
+@pytest.mark.parametrize(("reserved", "at_once"), [(0, 3), (2, 2)])
+async def test_where_slots_are_kept_for_people_a_place_is_as_well(
+    reserved: int, at_once: int
+) -> None:
+    """A batch whose answers are slow may hold all the others."""
+    gate = make_gate(RateLimit(10, 60.0, reserved=reserved), concurrency=3)
+    batch = [await queue(gate, Batch()) for _ in range(3)]
+    await asyncio.sleep(1)
+    assert gate.budget().in_flight == at_once
+    person = await queue(gate)
+    await asyncio.sleep(1)
+    assert person.done() is (reserved > 0)
+    for place in [*batch, person]:
+        leave(await place)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import Collection
 
 import attrs
 import pytest
@@ -18,7 +18,6 @@ from lucca_training_async import RateLimit
 from lucca_training_async._budget import Cause, Lease, Ledger, Sent, Standing, Wait
 
 from .gates import (
-    LEDGERS,
     SLACK,
     Make,
     all_there_are,
@@ -29,21 +28,9 @@ from .gates import (
     refused,
     sleep_until,
 )
+from .gates import make as make
 
 PAUSE, OUTAGE = Cause.PAUSE, Cause.OUTAGE
-
-
-@pytest.fixture(params=list(LEDGERS))
-async def make(request: pytest.FixtureRequest) -> AsyncGenerator[Make, None]:
-    made: list[Ledger] = []
-
-    def make_one(limit: RateLimit | None) -> Ledger:
-        made.append(LEDGERS[request.param](limit))
-        return made[-1]
-
-    yield make_one
-    for ledger in made:
-        await ledger.aclose()
 
 
 def seen(ledger: Ledger) -> Standing:

@@ -461,7 +461,7 @@ def test_the_settings_show_its_name() -> None:
     }
     for name, hook in shown.items():
         settings = Settings("acme.ilucca.net", KEY, on_attempt=hook)
-        assert f"on_attempt={name})" in repr(settings)
+        assert f"on_attempt={name}," in repr(settings)
         assert KEY not in repr(settings)
         client = LuccaTrainingClient.from_settings(settings)
         assert client.settings.on_attempt == hook

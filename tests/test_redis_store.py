@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 import signal
-from functools import partial
 from typing import Any
 
 import attrs
@@ -29,6 +28,7 @@ from lucca_training_async._budget.steps import (
     UnreachableError,
 )
 from lucca_training_async._budget.tenant import Ask, Tenant
+from lucca_training_async._budget.tokens import token_of
 
 from .gates import RedisStoreOfSimulatedTime
 from .redis_server import ASK, HAS_REDIS, PASSWORD, Stage, answering, redis_server, redis_url
@@ -49,30 +49,22 @@ causes = st.sampled_from(list(Cause))
 seconds = st.integers(1, 200).map(lambda eighths: eighths / 8)
 
 
+lanes = st.sampled_from(list(Lane))
+
+
 @st.composite
 def asks(draw: st.DrawFn) -> Ask:
-    client = draw(clients)
+    client, lane = draw(clients), draw(lanes)
     requests = draw(st.sampled_from([1, 2, 3, None]))
-    return Ask(
-        client,
-        f"{client}:{draw(tokens)}",
-        requests,
-        draw(st.sampled_from([4.0, 8.0])),
-        3,
-        19,
-        draw(st.sampled_from(list(Lane))),
-        draw(st.integers(0, 2)),
-    )
-
-
-def token_of(client: str, number: int) -> str:
-    return f"{client}:{number}"
+    token = token_of(client, draw(tokens), lane)
+    period = draw(st.sampled_from([4.0, 8.0]))
+    return Ask(client, token, requests, period, 3, 19, lane, draw(st.integers(0, 2)))
 
 
 @st.composite
 def steps(draw: st.DrawFn) -> Step:
     client, kept = draw(clients), st.builds(Kept, seconds, st.integers(0, 2), st.none() | seconds)
-    names = tokens.map(partial(token_of, client))
+    names = st.builds(token_of, st.just(client), tokens, lanes)
     return draw(
         asks().map(Take)
         | asks().map(Take)
@@ -179,13 +171,16 @@ async def test_half_of_it_is_nothing(stage: Stage, key: str) -> None:
 @pytest.mark.real_time
 async def test_another_server_that_has_the_data_is_waited_for(stage: Stage) -> None:
     """A replica, or one that has read its file again: it may lack what was written last."""
-    await stage.apply(Take(ASK))
+    before, _ = await stage.apply(Take(ASK))
     await stage.other.hset("lucca:{acme}:state", "run", "another")
     tenant, answer = await stage.apply(Take(attrs.evolve(ASK, token="one:2")))
     assert answer is not None
     assert answer.closed is Cause.DOUBT
     assert answer.seconds == pytest.approx(60, abs=0.1)
     assert list(tenant.slots) == ["one:1"]
+    # By which all who share it learn of it.
+    assert tenant.born != before.born
+    assert tenant.born_at == pytest.approx(tenant.touched_at, abs=0.1)
     _, again = await stage.apply(Take(attrs.evolve(ASK, token="one:3")))
     assert again is not None
     assert again.seconds < 60

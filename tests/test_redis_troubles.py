@@ -9,14 +9,16 @@ import attrs
 import pytest
 
 from lucca_training_async import ConfigurationError
-from lucca_training_async._budget import Cause
+from lucca_training_async._budget import Cause, Lease, Wait
 from lucca_training_async._budget.redis import RedisStore
+from lucca_training_async._budget.shared import SharedLedger
 from lucca_training_async._budget.steps import (
     Close,
     Kept,
     Meet,
     Restore,
     Settle,
+    Step,
     Take,
     UnreachableError,
 )
@@ -57,6 +59,23 @@ async def test_doubt_lasts_a_minute_where_nobody_has_named_a_period(stage: Stage
     assert tenant.opens_at - tenant.touched_at == pytest.approx(60.0, abs=0.1)
 
 
+async def test_every_client_tells_once_that_something_may_be_missing(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledgers = [SharedLedger(RedisStore(stage.server.url), "acme", 10, 60.0, 15.0) for _ in range(2)]
+    for ledger in ledgers:
+        assert isinstance(await ledger.take(), Lease)
+    await stage.other.hset("lucca:{acme}:state", "run", "another")
+    for ledger in [*ledgers, *ledgers]:
+        answer = await ledger.take()
+        assert isinstance(answer, Wait)
+        assert answer.closed is Cause.DOUBT
+    assert caplog.text.count("may have been lost") == 2
+    for ledger in ledgers:
+        assert ledger.standing().in_use == 2
+        await ledger.aclose()
+
+
 @pytest.mark.parametrize("ahead", [-3600.0, 3600.0])
 async def test_on_another_server_no_time_has_passed(stage: Stage, ahead: float) -> None:
     """Its clock tells nothing of when the slots of the one before are free."""
@@ -90,11 +109,20 @@ async def test_thousands_of_requests_may_be_under_way(stage: Stage) -> None:
     assert all(slot.held_until is not None for slot in tenant.slots.values())
 
 
-async def test_keys_are_kept_as_long_as_anything_in_them_counts(stage: Stage) -> None:
-    days = 3 * 86_400.0
-    await stage.apply(Take(attrs.evolve(ASK, held_for=days, ends_in=days)))
+A_DAY = 86_400.0
+LONG_ASK = attrs.evolve(ASK, token="one:2", held_for=50 * A_DAY, ends_in=50 * A_DAY)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [Take(LONG_ASK), Close(50 * A_DAY, Cause.PAUSE), Meet(attrs.evolve(ASK, period=5 * A_DAY))],
+    ids=["a lease", "a closure", "a client"],
+)
+async def test_keys_are_kept_as_long_as_anything_in_them_counts(stage: Stage, step: Step) -> None:
+    await stage.apply(Take(ASK), step)
     for key in ("slots", "state"):
-        assert await stage.other.pttl(f"lucca:{{acme}}:{key}") > (days - 60) * 1000
+        kept = await stage.other.pttl(f"lucca:{{acme}}:{key}")
+        assert kept > (50 * A_DAY - 60) * 1000
 
 
 # -- what will never do
@@ -150,6 +178,19 @@ async def test_what_a_server_says_is_taken_for_what_it_is(
     async with answering(b"a:1", f"-{reply}\r\n".encode()) as store:
         with pytest.raises(kind):
             await store.apply("acme", [Meet(ASK)])
+
+
+async def test_an_answer_that_is_garbled_later_is_no_wrong_url(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stage.apply(Meet(ASK))
+
+    async def garbled(**_: object) -> str:
+        return "{"
+
+    monkeypatch.setattr(stage.store, "_script", garbled)
+    with pytest.raises(UnreachableError, match="not as a Redis server does"):
+        await stage.apply(Meet(ASK))
 
 
 @pytest.mark.parametrize("key", ["slots", "state"])

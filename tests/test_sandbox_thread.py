@@ -135,7 +135,7 @@ async def test_async_with_waits_for_no_answer_either() -> None:
     async with Sandbox(rate_limit=None) as sandbox:
         sandbox.inject(Fault.slow(600), Fault.slow(600))
         async with LuccaTrainingClient(sandbox.url, sandbox.api_key) as client:
-            gone, there = (asyncio.create_task(client.realized_trainings.get(1)) for _ in range(2))
+            gone, there = (asyncio.create_task(client.realized_trainings.get(id)) for id in (1, 2))
             await until_it_arrives(sandbox, 2)
             gone.cancel()
             await asyncio.wait([gone])

@@ -53,6 +53,9 @@ class Gate:
         self._limit = limit
         self._requests = math.inf if limit is None else limit.requests
         self._concurrency = concurrency
+        # Where slots are kept for people, a place is as well: slow batches hold all the others.
+        keeps_one = limit is not None and limit.reserved > 0 and concurrency > 1
+        self._concurrency_of_bulk = concurrency - 1 if keeps_one else concurrency
         self._loop = loop
         self.now: Callable[[], float] = loop.time
         self.closures: Closures = Closures()
@@ -195,6 +198,7 @@ class Gate:
             self._limit,
             waiting=len(self._queue),
             waiting_bulk=sum(place.owner.is_bulk for place in self._queue),
+            bulk_waits_for=self._ask_for_bulk_again_at - self.now(),
             in_flight=self._in_flight,
             is_full=self._in_flight >= self._concurrency,
             closed_by=NAMES[self._closed_by()],
@@ -208,9 +212,12 @@ class Gate:
     def _is_open(self, now: float, place: Place) -> bool:
         return (
             not self._asking
-            and self._in_flight < self._concurrency
+            and self._in_flight < self._places_for(place)
             and self._again_at(place) <= now
         )
+
+    def _places_for(self, place: Place) -> int:
+        return self._concurrency_of_bulk if place.owner.is_bulk else self._concurrency
 
     def _again_at(self, place: Place) -> float:
         """When the ledger is asked again for this place, if it is the first."""

@@ -130,6 +130,8 @@ if is_other then
     longest = math.max(longest, member.period)
   end
   close(longest > 0 and longest or tonumber(ARGV[3]), 'doubt')
+  -- By another name, everybody learns of it, and tells what he knows.
+  tenant.born, tenant.born_at = ARGV[2], now
 end
 
 -- What clients do.
@@ -175,15 +177,38 @@ local function is_bulk(ask)
   return ask.lane ~= 'interactive'
 end
 
-local function next_free_in(ask, poll)
+-- What counts for a request, and how much of each there may be.
+local function counts_for(ask, bulk)
   local limit = limit_of(ask)
-  local room = math.max(math.min(1, limit), limit - (is_bulk(ask) and ask.reserved or 0))
-  local too_many = count(slots) - room + 1
+  local counts = {{slots = slots, number = count(slots), room = limit}}
+  if bulk and ask.reserved > 0 then
+    local some = {}
+    for token, slot in pairs(slots) do
+      if string.match(token, ':bulk%-%d+$') then
+        some[token] = slot
+      end
+    end
+    local room = math.max(math.min(1, limit), limit - ask.reserved)
+    counts[2] = {slots = some, number = count(some), room = room}
+  end
+  return counts
+end
+
+local function left_of(counts)
+  local left = INFINITE
+  for _, counted in ipairs(counts) do
+    left = math.min(left, counted.room - counted.number)
+  end
+  return left
+end
+
+local function free_in(ask, counted, poll)
+  local too_many = counted.number - counted.room + 1
   if too_many <= 0 then
     return 0
   end
   local settled, others = {}, INFINITE
-  for _, slot in pairs(slots) do
+  for _, slot in pairs(counted.slots) do
     if not is_held(slot) then
       settled[#settled + 1] = slot.free_at - now
     end
@@ -217,13 +242,14 @@ local function since(member)
 end
 
 local function is_to_leave_it(ask, member)
-  local limit = limit_of(ask)
-  if limit == INFINITE then
+  local counts = counts_for(ask, is_bulk(ask))
+  local counted = counts[#counts]
+  if counted.room == INFINITE then
     return false
   end
   local moment = math.min(1, math.max(0.05, ask.period / 10))
   local used = {}
-  for _, slot in pairs(slots) do
+  for _, slot in pairs(counted.slots) do
     used[slot.client] = (used[slot.client] or 0) + 1
   end
   local wanting = {}
@@ -233,8 +259,8 @@ local function is_to_leave_it(ask, member)
       wanting[name] = other
     end
   end
-  local share = math.max(1, math.floor(limit / (count(wanting) + 1)))
-  local free, kept, before = is_held_back(ask) and 1 or limit - count(slots), 0, 0
+  local share = math.max(1, math.floor(counted.room / (count(wanting) + 1)))
+  local free, kept, before = is_held_back(ask) and 1 or left_of(counts), 0, 0
   for name, other in pairs(wanting) do
     local is_first = goes_first(other, member)
     if other.back_at <= now and ((used[name] or 0) < share or is_first) then
@@ -257,9 +283,12 @@ local function wait_of(ask, member)
   if slow then
     return math.max(slow, poll), nil, tenant.allowed == 1
   end
-  local free_in = math.max(next_free_in(ask, poll), due_in(ask))
-  if free_in > 0 then
-    return free_in
+  local seconds = due_in(ask)
+  for _, counted in ipairs(counts_for(ask, is_bulk(ask))) do
+    seconds = math.max(seconds, free_in(ask, counted, poll))
+  end
+  if seconds > 0 then
+    return seconds
   end
   if count(members) > 1 and is_to_leave_it(ask, member) then
     return poll
@@ -281,9 +310,6 @@ function act.take(ask)
   local wait, closed, is_probing = wait_of(ask, member)
   if not wait then
     pace.taken_at = now
-    if limit_of(ask) - ask.reserved - count(slots) - 1 <= 0 then
-      pace.is_fresh = false
-    end
     if is_bulk(ask) then
       local every = ask.period / math.max(1, limit_of(ask))
       local is_in_step = now >= pace.due_at and now - pace.due_at < every
@@ -295,6 +321,9 @@ function act.take(ask)
       client = ask.client, free_at = now + ask.ends_in, round = tenant.round,
       held_until = now + ask.held_for,
     }
+    if left_of(counts_for(ask, true)) <= 0 then
+      pace.is_fresh = false
+    end
     member.back_at, member.waits_since = now, false
     return nil
   end

@@ -7,6 +7,8 @@ import math
 import time
 from collections.abc import Callable
 
+import attrs
+
 from ..ledger import Cause, Lane, Lease, Sent, Standing, Wait
 from ..settings import RateLimit
 from .pace import Pace
@@ -14,6 +16,41 @@ from .pace import Pace
 # A moment may have been later than the clock says: Python's own ticks 64 times a second on
 # Windows, and uvloop's counts milliseconds, from the beginning of a turn of the loop.
 CLOCK_GRAIN = 0.008 + time.get_clock_info("monotonic").resolution
+
+
+@attrs.define(eq=False)
+class _BulkLease(Lease):
+    """That of a bulk request, where some slots are reserved."""
+
+
+@attrs.define(eq=False)
+class _Slots:
+    """Slots that are taken.
+
+    Attributes:
+        held: How many of them by requests under way.
+        free_at: When the others are free.
+    """
+
+    held: int = 0
+    free_at: list[float] = attrs.field(factory=list[float])
+
+    @property
+    def in_use(self) -> int:
+        return self.held + len(self.free_at)
+
+    def give_back(self, free_at: float | None) -> None:
+        self.held -= 1
+        if free_at is not None:
+            heapq.heappush(self.free_at, free_at)
+
+    def free_in(self, room: float, now: float) -> float:
+        """Seconds until there are less of them than that; infinity if it takes an answer."""
+        while self.free_at and self.free_at[0] <= now:
+            heapq.heappop(self.free_at)
+        if self.in_use < room:
+            return 0.0
+        return self.free_at[0] - now if self.free_at else math.inf
 
 
 class OwnLedger:
@@ -38,12 +75,13 @@ class OwnLedger:
             Sent.CUT_OFF: 2 * period + grain,
         }
         self._clock = clock
-        self._held = 0
-        self._free_at: list[float] = []
+        self._slots = _Slots()
+        self._bulk = _Slots()
         self._opens_at = -math.inf
         self._closed_by = Cause.PAUSE
         # Those of one round are all alike.
         self._lease = Lease(0)
+        self._bulk_lease = _BulkLease(0)
         self._held_this_round = 0
         self._allowed_this_round = math.inf
 
@@ -55,34 +93,40 @@ class OwnLedger:
             return Wait(math.inf, probing=self._allowed_this_round == 1)
         if self._is_limited and (seconds := self._wait_for_slot(lane, now)) > 0:
             return Wait(seconds)
-        self._held += 1
+        self._slots.held += 1
         self._held_this_round += 1
-        return self._lease
+        if lane is Lane.INTERACTIVE or not self._reserved:
+            return self._lease
+        self._bulk.held += 1
+        return self._bulk_lease
 
     def settle(self, lease: Lease, sent: Sent) -> None:
-        self._held -= 1
         if lease.round == self._lease.round:
             self._held_this_round -= 1
             if sent is Sent.ANSWERED:
                 self._allowed_this_round += 1
-        if self._is_limited and sent is not Sent.NEVER:
-            heapq.heappush(self._free_at, self._clock() + self._counted_for[sent])
+        counts = self._is_limited and sent is not Sent.NEVER
+        free_at = self._clock() + self._counted_for[sent] if counts else None
+        self._slots.give_back(free_at)
+        if isinstance(lease, _BulkLease):
+            self._bulk.give_back(free_at)
 
     def close_for(self, seconds: float, lease: Lease, cause: Cause) -> None:
         opens_at = self._clock() + seconds
         if opens_at >= self._opens_at:
             self._opens_at, self._closed_by = opens_at, cause
         self._lease = Lease(self._lease.round + 1)
+        self._bulk_lease = _BulkLease(self._lease.round)
         self._held_this_round = 0
         self._allowed_this_round = 1
 
     def standing(self) -> Standing:
         now = self._clock()
         probing = self._held_this_round >= self._allowed_this_round
-        next_slot_in = math.inf if probing else self._free_in(self._requests, now)
+        next_slot_in = math.inf if probing else self._slots.free_in(self._requests, now)
         closed_for = max(0.0, self._opens_at - now)
-        in_use = self._held + len(self._free_at)
         closed_by = self._closed_by if closed_for else None
+        in_use = self._slots.in_use
         return Standing(in_use, max(next_slot_in, closed_for), closed_for, closed_by)
 
     async def aclose(self) -> None:
@@ -90,24 +134,16 @@ class OwnLedger:
 
     def _wait_for_slot(self, lane: Lane, now: float) -> float:
         """Seconds until there is one; the slot counts as taken if that is at once."""
-        room = self._requests - (0 if lane is Lane.INTERACTIVE else self._reserved)
-        seconds = self._free_in(room, now)
-        in_use = self._held + len(self._free_at)
+        seconds = self._slots.free_in(self._requests, now)
+        left = self._requests - self._slots.in_use
+        if self._reserved:
+            room = self._requests - self._reserved
+            bulk_free_in = self._bulk.free_in(room, now)
+            left = min(left, room - self._bulk.in_use)
+            if lane is not Lane.INTERACTIVE:
+                seconds = max(seconds, bulk_free_in)
         self._pace.asked(now, self._period)
         seconds = max(seconds, self._pace.due_in(lane, now, self._period))
         if seconds == 0:
-            left = self._requests - self._reserved - in_use - 1
-            self._pace.took(lane, now, left=left, every=self._period / self._requests)
+            self._pace.took(lane, now, left=left - 1, every=self._period / self._requests)
         return seconds
-
-    def _free_in(self, room: float, now: float) -> float:
-        """Seconds until less than so many are in use; infinity if that takes an answer."""
-        while self._free_at and self._free_at[0] <= now:
-            heapq.heappop(self._free_at)
-        too_many = self._held + len(self._free_at) - room + 1
-        if too_many <= 0:
-            return 0.0
-        if too_many > len(self._free_at):
-            return math.inf
-        first = heapq.nsmallest(int(too_many), self._free_at)
-        return first[-1] - now

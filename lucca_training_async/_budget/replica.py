@@ -101,7 +101,7 @@ class Replica:
         self.pending.clear()
         self.is_in_doubt = True
         tenant, answer = await self._store.apply(self._host, steps)
-        closed_for = tenant.born_at + self._period + self._grain - tenant.touched_at
+        closed_for = tenant.born_at + self.longest_period() + self._grain - tenant.touched_at
         if before.born not in ("", tenant.born) and closed_for > 0:
             # Who has sent what before can't be known, however long we have been silent.
             known = meeting(self._others)
@@ -109,10 +109,9 @@ class Replica:
             known.append(Close(closed_for, Cause.DOUBT))
             tenant, _ = await self._store.apply(self._host, known)
             answer = Wait(closed_for, closed=Cause.DOUBT)
-        self.is_in_doubt = False
-        if (closed_for := _doubted_for(tenant)) and not _doubted_for(before):
             told = "the shared budget may have been lost (%s): nothing is sent for %.0f s"
             logger.warning(told, self._store.name, closed_for)
+        self.is_in_doubt = False
         self._tenant, self.told_at = tenant, tenant.touched_at
         self._others = {**tenant.members}
         self._others.pop(self._client, None)
@@ -132,8 +131,3 @@ class Replica:
                 int(limit),
                 self._period,
             )
-
-
-def _doubted_for(tenant: Tenant) -> float:
-    """Seconds for which nothing is sent since nobody knows what has been."""
-    return max(0.0, tenant.opens_at - tenant.touched_at) * (tenant.closed_by is Cause.DOUBT)

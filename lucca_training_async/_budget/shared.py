@@ -35,6 +35,7 @@ from .own import CLOCK_GRAIN
 from .replica import Replica
 from .steps import Close, Leave, Meet, Settle, Step, Store, Take, UnreachableError
 from .tenant import Ask, poll_every
+from .tokens import token_of
 
 T = TypeVar("T")
 _LOOK_EVERY = 60.0
@@ -248,9 +249,12 @@ class SharedLedger:
 
     def _lease(self, ask: Ask, asked_at: float) -> SharedLease:
         begin_by = asked_at + TIME_TO_BEGIN
-        end_by = begin_by + self.longest_attempt
-        slot = self._replica.tenant().slots[ask.token]
-        return SharedLease(slot.round, ask.token, begin_by, end_by, self._clock)
+        slot = self._replica.tenant().slots.get(ask.token)
+        # It has ended already if this process has stood still since.
+        number = -1 if slot is None else slot.round
+        return SharedLease(
+            number, ask.token, begin_by, begin_by + self.longest_attempt, self._clock
+        )
 
     def _give_back(self, answer: Lease | Wait) -> None:
         if isinstance(answer, Lease):
@@ -259,9 +263,10 @@ class SharedLedger:
     def _note(self, step: Step) -> None:
         """Something has happened here: known at once, and told as soon as may be."""
         step.on(self._replica.tenant())
-        if self._alone is None and not self._closed:
+        if self._alone is None:
             self._replica.pending.append(step)
-            if len(self._replica.pending) == 1:
+            # While it is being closed, that is told with the goodbye.
+            if len(self._replica.pending) == 1 and not self._closed:
                 self._begin(self._unless_it_fails(self._tell))
 
     # -- alone
@@ -271,8 +276,7 @@ class SharedLedger:
             raise SharedBudgetError(
                 f"the shared budget can't be reached, and nothing is sent without it: {error}"
             ) from None
-        tenant = self._replica.tenant()
-        clients = self._replica.clients
+        tenant, clients = self._replica.tenant(), self._replica.clients
         alone = Alone.when(tenant, self._client, clients, self._requests, self._period)
         self._alone = alone
         self._replica.forget_others()
@@ -285,8 +289,7 @@ class SharedLedger:
         tenant, alone = self._replica.tenant(), self._alone
         assert alone is not None
         ask = self._ask(self._limit(), lane)
-        wait = tenant.take(ask)
-        if wait is None:
+        if (wait := tenant.take(ask)) is None:
             return self._lease(ask, tenant.touched_at)
         if wait.closed is not None:
             return wait
@@ -324,7 +327,7 @@ class SharedLedger:
     # -- what is known
 
     def _ask(self, requests: int | None, lane: Lane = Lane.INTERACTIVE) -> Ask:
-        token = f"{self._client}:{next(self._numbers)}"
+        token = token_of(self._client, next(self._numbers), lane)
         held_for = TIME_TO_BEGIN + self.longest_attempt
         # It may be cut off at its end.
         ends_in = held_for + self._counted_for(Sent.CUT_OFF)

@@ -22,6 +22,7 @@ import attrs
 
 from ..ledger import Cause, Lane, Wait
 from .pace import Pace
+from .tokens import is_bulk
 
 _REMEMBERED = 10
 """Periods for which a client that asks nothing is still counted as one."""
@@ -191,12 +192,12 @@ class Tenant:
         self.pace.asked(now, ask.period)
         wait = self._wait(ask, member)
         if wait is None:
-            limit = self.limit(ask.requests)
-            left = limit - ask.reserved - len(self.slots) - 1
-            self.pace.took(ask.lane, now, left=left, every=ask.period / max(1, limit))
             self.slots[ask.token] = Slot(
                 ask.client, now + ask.ends_in, self.round, now + ask.held_for
             )
+            left = min(room - len(slots) for slots, room in self._counts_for(ask, bulk=True))
+            every = ask.period / max(1, self.limit(ask.requests))
+            self.pace.took(ask.lane, now, left=left, every=every)
             member.back_at, member.waits_since = now, None
             return None
         member.back_at = now + wait.seconds if wait.seconds < math.inf else now
@@ -237,29 +238,34 @@ class Tenant:
         known = [member.requests for member in self.members.values()]
         return min([requests, *(limit for limit in known if limit is not None)])
 
-    def next_free_in(
-        self, client: str, requests: int | None, *, poll: float, reserved: int = 0
-    ) -> float:
-        """Seconds until there is a slot; infinity if it takes an answer of this client's.
+    def next_free_in(self, client: str, requests: int | None, *, poll: float) -> float:
+        """Seconds until there is a slot; infinity if it takes an answer of this client's."""
+        return self._free_in(list(self.slots.values()), self.limit(requests), client, poll)
 
-        Args:
-            client: Who asks.
-            requests: Its limit.
-            poll: Seconds between two questions where it takes somebody else's answer.
-            reserved: How many of the limit it can't have.
-        """
+    def _free_in(self, slots: list[Slot], room: float, client: str, poll: float) -> float:
+        """Seconds until there are less of these than there is room for."""
         now = self.touched_at
-        limit = self.limit(requests)
-        # The part of a client that is on its own may be less than what is reserved.
-        too_many = len(self.slots) - max(min(1, limit), limit - reserved) + 1
+        too_many = len(slots) - room + 1
         if too_many <= 0:
             return 0.0
-        slots = self.slots.values()
         settled = sorted(slot.free_at - now for slot in slots if not is_held(slot, now))
         if too_many <= len(settled):
             return settled[int(too_many) - 1]
         others = [slot.free_at - now for slot in slots if slot.client != client]
         return min(poll, *others) if others else math.inf
+
+    def _counts_for(self, ask: Ask, *, bulk: bool) -> list[tuple[list[Slot], float]]:
+        """What counts for a request, and how much of each there may be.
+
+        All slots do; for a bulk request, those of bulk requests as well, some less than the limit.
+        """
+        limit = self.limit(ask.requests)
+        counts = [(list(self.slots.values()), limit)]
+        if bulk and ask.reserved:
+            # The part of a client that is on its own may be less than what is reserved.
+            room = max(min(1, limit), limit - ask.reserved)
+            counts.append(([slot for name, slot in self.slots.items() if is_bulk(name)], room))
+        return counts
 
     def starts_slowly_for(self, client: str) -> float | None:
         """Seconds until to ask again, if no more may be under way in this round."""
@@ -279,8 +285,10 @@ class Tenant:
             return Wait(self.opens_at - now, closed=self.closed_by)
         if (seconds := self.starts_slowly_for(ask.client)) is not None:
             return Wait(max(seconds, poll), probing=self.allowed == 1)
-        reserved = ask.reserved if ask.is_bulk else 0
-        free_in = self.next_free_in(ask.client, ask.requests, poll=poll, reserved=reserved)
+        free_in = max(
+            self._free_in(slots, room, ask.client, poll)
+            for slots, room in self._counts_for(ask, bulk=ask.is_bulk)
+        )
         if (seconds := max(free_in, self.pace.due_in(ask.lane, now, ask.period))) > 0:
             return Wait(seconds)
         if len(self.members) > 1 and self._is_to_leave_it(ask, member):
@@ -289,7 +297,8 @@ class Tenant:
 
     def _is_to_leave_it(self, ask: Ask, member: Member) -> bool:
         """Whether the slots that are free are for others, who have less or have waited longer."""
-        limit = self.limit(ask.requests)
+        counts = self._counts_for(ask, bulk=ask.is_bulk)
+        slots, limit = counts[-1]
         if limit == math.inf:
             return False
         now, moment = self.touched_at, waited_for(ask.period)
@@ -300,14 +309,16 @@ class Tenant:
             and other.back_at + moment >= now
             and (ask.is_bulk or not other.is_bulk)  # people leave nothing to bulk requests
         }
-        used = Counter(slot.client for slot in self.slots.values())
+        used = Counter(slot.client for slot in slots)
         share = max(1, int(limit) // (len(wanting) + 1))
         due = {
             name: other
             for name, other in wanting.items()
             if other.back_at <= now and (used[name] < share or _goes_first(other, member))
         }
-        free = 1 if self.pace.holds(ask.lane, now, ask.period) else limit - len(self.slots)
+        free = min(room - len(slots) for slots, room in counts)
+        if self.pace.holds(ask.lane, now, ask.period):
+            free = 1
         if used[ask.client] >= share:
             return free <= sum(max(1, share - used[name]) for name in due)
         mine = _since(member, now)

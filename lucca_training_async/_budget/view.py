@@ -32,6 +32,8 @@ class Budget:
         alone: Whether the ledger can't be reached, so that this client keeps to its part:
             ``limit`` and ``in_use`` are then its own.
         waiting_bulk: Those of ``waiting`` that are of bulk runs and lists.
+        next_bulk_slot_in: As ``next_slot_in``, for a bulk request, which may be held back so that
+            people find a slot; as last seen.
     """
 
     limit: int | None
@@ -45,6 +47,7 @@ class Budget:
     clients: int = 1
     alone: bool = False
     waiting_bulk: int = 0
+    next_bulk_slot_in: float | None = attrs.field(default=0.0, eq=False)
 
     @property
     def waiting_interactive(self) -> int:
@@ -75,6 +78,7 @@ def budget_of(
     *,
     waiting: int,
     waiting_bulk: int,
+    bulk_waits_for: float,
     in_flight: int,
     is_full: bool,
     closed_by: Literal["pause", "outage"] | None,
@@ -82,6 +86,9 @@ def budget_of(
     """What a ledger's standing and a gate tell together."""
     requests, sharing = None if limit is None else limit.requests, standing.sharing
     next_slot_in = None if is_full or standing.next_slot_in == math.inf else standing.next_slot_in
+    next_bulk_slot_in = None
+    if next_slot_in is not None and bulk_waits_for < math.inf:
+        next_bulk_slot_in = max(next_slot_in, bulk_waits_for)
     budget = Budget(
         requests,
         standing.in_use,
@@ -91,6 +98,7 @@ def budget_of(
         in_flight,
         closed_by,
         waiting_bulk=waiting_bulk,
+        next_bulk_slot_in=next_bulk_slot_in,
     )
     if sharing is None:
         return budget

@@ -321,14 +321,14 @@ class BulkRun(StoppableRun):
 
     def _progress(self) -> Progress:
         assert self._gate is not None
-        budget = self._gate.budget()
+        budget, counts = self._gate.budget(), self._counts
+        next_slot_in = budget.next_bulk_slot_in if self.is_bulk else budget.next_slot_in
         waiting_for: Literal["budget", "pause", "outage"] | None = None
         until = None
-        if self.stopped is None and (budget.closed_by or budget.next_slot_in != 0):
+        if self.stopped is None and (budget.closed_by or next_slot_in != 0):
             waiting_for = budget.closed_by or "budget"
-            if budget.next_slot_in is not None:
-                until = datetime.now(UTC) + timedelta(seconds=budget.next_slot_in)
-        counts = self._counts
+            if next_slot_in is not None:
+                until = datetime.now(UTC) + timedelta(seconds=next_slot_in)
         return Progress(
             self._told_of,
             self.total,

@@ -192,7 +192,8 @@ class Caller:
                     if target is call.target:
                         return cast(T, value)
                     continue
-                self._note_failure(call, admission, target, sent_at)
+                if self._is_own_failure(call, admission, target, sent_at):
+                    raise call.met
 
     async def _hold(self, call: Call[T]) -> None:
         """Wait for whether a host that has never answered answers any other of the first ids.
@@ -293,25 +294,24 @@ class Caller:
             error = decode_error(reply, fault, attempts=call.requests, key=self._api_key)
         raise error
 
-    def _note_failure(
+    def _is_own_failure(
         self, call: Call[T], admission: Admission, target: Target[Any], sent_at: float
-    ) -> None:
+    ) -> bool:
         """Close the gate before the place is given back, if a 429 or an outage asks for it.
 
+        Returns:
+            Whether it is the call's own failure, or a 429 that is beyond its deadline.
+
         Raises:
-            GateClosedError: That is longer than the call waits.
-            RequestError: It is the call's own failure, or a 429 that is beyond its deadline.
+            GateClosedError: The gate is closed for longer than the call waits.
         """
-        error = call.met
-        assert error is not None
-        if not isinstance(error, RateLimitedError):
-            if self._blame.failed(call, admission, target, sent_at):
-                raise error
-            return
-        seconds = self._blame.refused(call, admission, error, target, sent_at)
+        if not isinstance(call.met, RateLimitedError):
+            return self._blame.failed(call, admission, target, sent_at)
+        seconds = self._blame.refused(call, admission, call.met, target, sent_at)
         if call.elapsed() + seconds > self._deadline:
-            raise error
-        log_retry(call, error, seconds, "not counted as an attempt")
+            return True
+        log_retry(call, call.met, seconds, "not counted as an attempt")
+        return False
 
     def _end_of(self, call: Call[T]) -> LuccaError:
         """What becomes of a call that won't wait, and of its owner, if that is a run."""

@@ -12,13 +12,14 @@ import getpass
 import json
 import logging
 import os
+import re
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, NoReturn, Unpack
 
 from ..errors import (
     AuthenticationError,
@@ -29,10 +30,14 @@ from ..errors import (
     OutageError,
     PermissionDeniedError,
     RateLimitedError,
+    RequestError,
     ServerError,
     SharedBudgetError,
 )
 from ..settings import ClientOptions, RateLimit, Settings
+from .advice import advice
+from .options import number
+from .terminal import tell
 
 _HOST, _KEY, _SHARED_BUDGET = "LUCCA_HOST", "LUCCA_API_KEY", "LUCCA_SHARED_BUDGET"
 _DEFAULT = RateLimit()
@@ -49,8 +54,32 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
+EXIT_CODES: Mapping[int, str] = {
+    Exit.OK: "all is well",
+    Exit.FAILURES: "done, but some of it has failed or is missing",
+    Exit.USAGE: "an option, a variable or a file can't work",
+    Exit.REFUSED: "the key is refused, or its role lacks the right",
+    Exit.UNREACHABLE: "Lucca can't be reached, fails, or wants us to wait",
+    Exit.INTERRUPTED: "interrupted",
+}
+
+
+def exit_codes(told: Mapping[int, str] = EXIT_CODES) -> str:
+    """The part of a command's help that tells its exit codes."""
+    return "\n".join(["exit codes:", *(f"  {code:<3}  {text}" for code, text in told.items())])
+
+
 class WrongUseError(Exception):
-    """What the caller has written can't work; told in one line, with exit code 2."""
+    """What the caller has written can't work; told in one line, with exit code 2.
+
+    Args:
+        told: What is wrong.
+        todo: What to do next, if that is not said yet.
+    """
+
+    def __init__(self, told: str, todo: str = "") -> None:
+        super().__init__(told)
+        self.todo: str = todo
 
 
 def add_connection(parser: argparse.ArgumentParser) -> None:
@@ -59,12 +88,14 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--host", metavar="HOST", help=f"your account, such as acme.ilucca.net (default: ${_HOST})"
     )
+    # Whoever writes it has it in the history of a shell; at least it is not told once more.
     group.add_argument(
         "--api-key-file",
         type=Path,
         metavar="FILE",
         help=f"a file that holds the API key (default: ${_KEY}, or a prompt)",
     )
+    group.add_argument("--api-key", action=_NoKey, nargs="?", help=argparse.SUPPRESS)
     group.add_argument(
         "--shared-budget",
         metavar="URL",
@@ -72,15 +103,34 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--limit",
-        type=int,
+        type=number(int, 1, 1_000_000),
         default=_DEFAULT.requests,
         metavar="REQUESTS",
         help="this command's part of the budget (default: %(default)s a minute)",
     )
-    told = parser.add_argument_group("what is told").add_mutually_exclusive_group()
-    told.add_argument("--quiet", action="store_true", help="errors only")
-    told.add_argument("--verbose", action="store_true", help="each request as well")
-    parser.add_argument("--log-json", action="store_true", help="the log as JSON, a line each")
+    group.add_argument(
+        "--trust-env", action="store_true", help="use the proxy that HTTPS_PROXY names"
+    )
+    group.add_argument(
+        "--allow-any-host",
+        action="store_true",
+        help="accept a host that Lucca doesn't document, such as a gateway",
+    )
+    told = parser.add_argument_group("what is told")
+    much = told.add_mutually_exclusive_group()
+    much.add_argument("--quiet", action="store_true", help="errors only")
+    much.add_argument("--verbose", action="store_true", help="each request as well")
+    told.add_argument("--log-json", action="store_true", help="the log as JSON, a line each")
+
+
+class _NoKey(argparse.Action):
+    """Refuses a key as an argument, without repeating it."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        parser.error(
+            "the API key is no argument, since every process of this machine could read it: "
+            f"set {_KEY}, or pass --api-key-file"
+        )
 
 
 def settings_of(args: argparse.Namespace, **options: Unpack[ClientOptions]) -> Settings:
@@ -94,25 +144,42 @@ def settings_of(args: argparse.Namespace, **options: Unpack[ClientOptions]) -> S
         raise WrongUseError(f"no host: pass --host, or set {_HOST} (such as acme.ilucca.net)")
     shared = args.shared_budget or os.environ.get(_SHARED_BUDGET, "").strip() or None
     try:
-        options = {"rate_limit": RateLimit(args.limit), "shared_budget": shared, **options}
-        return Settings(host, _key(args.api_key_file), **options)
+        all_options: ClientOptions = {
+            "rate_limit": RateLimit(args.limit),
+            "shared_budget": shared,
+            "trust_env": args.trust_env,
+            "allow_any_host": args.allow_any_host,
+            **options,
+        }
+        return Settings(host, _key(args.api_key_file), **all_options)
     except ConfigurationError as error:
-        fault = str(error)
-    raise WrongUseError(fault)
+        fault = WrongUseError(in_options(str(error)), advice(error).todo)
+    raise fault
+
+
+def in_options(told: str) -> str:
+    """What is said of the library's arguments, said of the command line's options."""
+    told = re.sub(r"pass (allow_any_host|trust_env)=True", r"pass --\1", told)
+    return told.replace("--allow_any_host", "--allow-any-host").replace(
+        "--trust_env", "--trust-env"
+    )
 
 
 def _key(file: Path | None) -> str:
     if file is not None:
         try:
-            return file.read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
+            return file.read_text("utf-8-sig").strip()
+        except (OSError, ValueError) as error:
             fault = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise WrongUseError(f"the API key can't be read from {file}: {fault}")
+        # Its name isn't repeated: if somebody has mistaken the option, it is the key.
+        raise WrongUseError(f"the file of --api-key-file can't be read: {fault}")
     if key := os.environ.get(_KEY, "").strip():
         return key
     if not sys.stdin.isatty():
         raise WrongUseError(f"no API key: set {_KEY}, or pass --api-key-file")
-    return getpass.getpass("Lucca API key: ").strip()
+    with suppress(EOFError):
+        return getpass.getpass("Lucca API key: ").strip()
+    raise WrongUseError("no API key was given")
 
 
 def exit_code(error: LuccaError) -> Exit:
@@ -127,6 +194,7 @@ def exit_code(error: LuccaError) -> Exit:
             | RateLimitedError()
             | ServerError()
             | SharedBudgetError()
+            | RequestError(transient=True)  # a page of something in front of Lucca
         ):
             return Exit.UNREACHABLE
         case ConfigurationError():
@@ -138,46 +206,63 @@ def exit_code(error: LuccaError) -> Exit:
 def run_to_its_end(command: Callable[[], Coroutine[Any, Any, Exit]]) -> Exit:
     """Run a command in a loop of its own; SIGTERM ends it as Ctrl-C does.
 
-    What it can't do is told in a line on stderr.
+    What it can't do is told on stderr, and what to do next.
+
+    Args:
+        command: Gives the coroutine. It is called before there is a loop, so that Ctrl-C ends a
+            prompt: let it make the settings, as in ``lambda: work(settings_of(args))``.
     """
 
-    async def run() -> Exit:
+    async def run(work: Coroutine[Any, Any, Exit]) -> Exit:
         task = asyncio.current_task()
         assert task is not None
         with suppress(NotImplementedError):  # Windows has no such handlers
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        return await command()
+        return await work
 
     try:
-        return asyncio.run(run())
+        return asyncio.run(run(command()))
     except (KeyboardInterrupt, asyncio.CancelledError):
-        print("interrupted", file=sys.stderr)
+        tell("interrupted")
         return Exit.INTERRUPTED
     except WrongUseError as fault:
-        print(f"error: {fault}", file=sys.stderr)
+        tell(f"error: {fault}", *_todo(fault.todo))
         return Exit.USAGE
     except LuccaError as error:
-        print(f"error: {error}", file=sys.stderr)
+        tell(f"error: {in_options(str(error))}", *_todo(advice(error).todo))
         return exit_code(error)
 
 
-def set_up_log(args: argparse.Namespace) -> None:
-    """The package's log on stderr, as much of it as was asked for."""
-    handler = logging.StreamHandler(sys.stderr)
+def _todo(text: str) -> Sequence[str]:
+    return [f"to do: {text}"] if text else []
+
+
+def set_up_log(args: argparse.Namespace, usual: int = logging.WARNING) -> None:
+    """The package's log on stderr, as much of it as was asked for, or as is usual."""
+    handler = _ToStderr()
     handler.setFormatter(_JsonLines() if args.log_json else logging.Formatter("%(message)s"))
     logger = logging.getLogger("lucca_training_async")
     logger.handlers[:] = [handler]
     logger.propagate = False
-    logger.setLevel(
-        logging.ERROR if args.quiet else logging.DEBUG if args.verbose else logging.WARNING
-    )
+    logger.setLevel(logging.ERROR if args.quiet else logging.DEBUG if args.verbose else usual)
+
+
+class _ToStderr(logging.StreamHandler[Any]):
+    """To what is stderr at the moment: while a bar is shown, that is what writes above it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
 
 
 class _JsonLines(logging.Formatter):
+    """The log as JSON; what a record has as ``told`` is in it."""
+
     def format(self, record: logging.LogRecord) -> str:
-        told = {
+        told: dict[str, Any] = {
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
             "level": record.levelname,
             "message": record.getMessage(),
+            **getattr(record, "told", {}),
         }
-        return json.dumps(told, ensure_ascii=False)
+        return json.dumps(told)  # in ASCII, which every stream can hold

@@ -1,23 +1,27 @@
-"""What the demo shows, and the only module that needs rich."""
+"""What the demo shows, drawn by rich."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
-from rich.box import ROUNDED
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
+from rich.text import Text
 
 from .._bulk import BulkResult, OnProgress, Progress
 from ..errors import LuccaError
+from ..models import RealizedTraining
 from ..sandbox import Sandbox
 from ..settings import RateLimit
+from .pretty import frame
 from .scenario import Scenario, ideal_seconds
+from .terminal import shown, wrapped
 
 _MOST_LOST_TOLD = 20
+_RECORDS_SHOWN = 5
 
 
 class Report:
@@ -58,24 +62,46 @@ class Report:
         lost: Sequence[int],
     ) -> None:
         """What has happened, and whether every id is accounted for."""
-        summary = Table("", "", box=ROUNDED, show_header=False)
+        self._show_some(list(result.items.values()))
+        summary = Table("", "", box=frame(), show_header=False)
         for name, value in _rows(scenario, limit, sandbox, result):
             summary.add_row(f"[cyan]{name}", value)
         self._console.print(summary)
         self._console.print(_about_ideal(scenario, limit, result), style="dim")
         self._console.print()
+        if result.missing:
+            self._console.print(f"missing: {_listed(result.missing)}")
         failed: list[tuple[object, LuccaError]] = [
             *result.failures.items(),
             *((refused.value, refused.error) for refused in result.refused),
         ]
         for given, error in failed:
-            line = failure_line(given, error, self._console.width)
-            self._console.print(line, style="red", markup=False)
+            for line in failure_lines(given, error, self._console.width):
+                self._console.print(line, style="red", markup=False, soft_wrap=True)
         self._console.print()
         if lost:
             self._console.print(f"unaccounted for: {_listed(lost)}", style="bold red")
         else:
             self._console.print("Every id has exactly one outcome.", style="bold green")
+
+    def _show_some(self, found: Sequence[RealizedTraining]) -> None:
+        records = Table("id", "employee", "training", "last day", box=frame())
+        records.add_column("hours", justify="right")
+        for training in found[:_RECORDS_SHOWN]:
+            title = None if training.training is None else training.training.title
+            records.add_row(
+                str(training.id),
+                str(training.owner_id),
+                Text(shown(title or "-")),
+                str(training.session_ends_on),
+                f"{training.duration_in_hours:f}",
+            )
+        if found:
+            self._console.print(records)
+            self._console.print(
+                f"{min(len(found), _RECORDS_SHOWN)} of the {len(found)} records found", style="dim"
+            )
+            self._console.print()
 
 
 def _rows(
@@ -108,14 +134,15 @@ def _about_ideal(scenario: Scenario, limit: RateLimit, result: BulkResult) -> st
     )
 
 
-def failure_line(value: object, error: LuccaError, width: int) -> str:
-    """What was given as an id, and its error, in one line of at most ``width`` characters."""
+def failure_lines(value: object, error: LuccaError, width: int) -> Sequence[str]:
+    """What was given as an id, and its error, whole, in lines of at most ``width`` characters."""
     message = str(error)
     if url := getattr(error, "url", ""):
-        # It says no more than the id, and would leave no room for what does.
-        message = message.replace(url, "...")
-    line = f"{value!s:>6}  {type(error).__name__}: {message}"
-    return line if len(line) <= width else f"{line[: width - 3]}..."
+        # It says no more than the id.
+        message = message.replace(f" [{url}]", "").replace(url, "...")
+    line = shown(f"{type(error).__name__}: {message}")
+    first, *others = wrapped(line, width - 8)
+    return [f"{value!s:>6}  {first}", *(f"{'':8}{other}" for other in others)]
 
 
 def _listed(lost: Sequence[int]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 from typing import Any
 
@@ -51,11 +52,14 @@ def cancel_on_disconnect(connection: HTTPConnection) -> None:
         watch.begin()
 
 
-def _is_in_a_thread(endpoint: object) -> bool:
+def _is_in_a_thread(endpoint: Any) -> bool:
     """A thread goes on when its task is cancelled, while what it uses is cleaned up behind it."""
-    if not inspect.isfunction(endpoint):
+    while isinstance(endpoint, functools.partial):
+        endpoint = endpoint.func
+    if not callable(endpoint) or inspect.isclass(endpoint):
         return False
-    function = inspect.unwrap(endpoint)
+    called = endpoint if inspect.isroutine(endpoint) else type(endpoint).__call__
+    function = inspect.unwrap(called)
     return not (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function))
 
 

@@ -38,6 +38,9 @@ class _Answer:
         if message["type"] == "http.response.start" and _length_at(message) is not None:
             self._head = message
             return
+        if self._head is not None and message.get("more_body", False):
+            # The length is told before the body is known: it has to be left as it is, a file say.
+            self._numbers = set()
         if message["type"] == "http.response.body" and self._numbers:
             body = message.get("body", b"")
             exact = without_quotes(body, self._numbers)

@@ -110,14 +110,20 @@ def _plain(value: object, exclude_none: bool) -> object:
     if isinstance(value, Mapping):
         members = cast("Mapping[str, object]", value).items()
         return {
-            name: _text(name, it) if isinstance(it, Decimal) else _plain(it, exclude_none)
+            _whole(name): _text(name, it) if isinstance(it, Decimal) else _plain(it, exclude_none)
             for name, it in members
             if it is not None or not exclude_none
         }
-    if isinstance(value, str) and not value.isascii():
-        # Half of a character, which to_json escapes, is an error to pydantic.
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return value
+    if isinstance(value, list):
+        return [_plain(it, exclude_none) for it in cast("list[object]", value)]
+    return _whole(value) if isinstance(value, str) else value
+
+
+def _whole(text: str) -> str:
+    """Half of a character, which to_json escapes, is an error to pydantic."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _text(name: str, number: Decimal) -> str:

@@ -9,6 +9,7 @@ from .._cache import Cache
 from .._http.answers import Reply
 from .._http.call import Caller
 from .._http.flights import Flights
+from ..errors import NotFoundError
 from ..models import RealizedTraining, reader
 
 PATH = "/talent-training/api/v2/realized-trainings"
@@ -46,12 +47,16 @@ class Single:
                 return await self.fetch(id, owner)
 
         # With another priority or policy it is another call, which waits in another way.
-        return await self._flights.join((id, priority, *self._manner), call)
+        return await self._flights.join((id, priority, *self._manner), call, anew=fresh)
 
     async def fetch(self, id: int, owner: Owner) -> RealizedTraining:
         """One record from Lucca, which is kept."""
         path, read = single(id)
-        record = await self._caller.get(path, read, owner)
+        try:
+            record = await self._caller.get(path, read, owner)
+        except NotFoundError:
+            self._cache.drop(id)
+            raise
         self._cache.put(record)
         return record
 

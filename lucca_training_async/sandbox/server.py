@@ -38,6 +38,7 @@ class Arrival:
         fault: The name of the fault it met, or None.
         path: Its path, without the query.
         query: Its query, as it was sent.
+        method: Its method.
     """
 
     at: float
@@ -46,6 +47,7 @@ class Arrival:
     fault: str | None = None
     path: str = ""
     query: str = ""
+    method: str = "GET"
 
 
 class Sandbox:
@@ -73,6 +75,8 @@ class Sandbox:
         trainings: Realized trainings beside the generated ones, as for ``put``.
         catalogue: Courses beside the generated ones.
         demands: Training demands beside the generated ones.
+        fault: Gives what a request meets for which nothing was injected; None for nothing.
+        on_answer: Called with each arrival when it has been answered, or cut.
 
     Attributes:
         arrivals: Every request in order of arrival.
@@ -96,6 +100,8 @@ class Sandbox:
         trainings: Iterable[Record] = (),
         catalogue: Iterable[Record] = (),
         demands: Iterable[Record] = (),
+        fault: Callable[[], Fault | None] | None = None,
+        on_answer: Callable[[Arrival], object] | None = None,
     ) -> None:
         if not 0 <= size <= MAX_ID:
             raise ValueError(f"size must be from 0 to {MAX_ID}, not {size}")
@@ -107,6 +113,8 @@ class Sandbox:
         self._downlink = downlink
         self._port = port
         self._keep_alive = keep_alive
+        self._fault = fault
+        self._on_answer = on_answer
         self._faults: deque[Fault] = deque()
         self._faults_by_id: defaultdict[int, deque[Fault]] = defaultdict(deque)
         self._standing_faults: dict[int, Fault] = {}
@@ -261,8 +269,16 @@ class Sandbox:
             id_in(self._store, request.path) or "",
             path=request.path,
             query=request.rel_url.raw_query_string,
+            method=request.method,
         )
         self.arrivals.append(arrival)
+        try:
+            return await self._answer(request, arrival)
+        finally:
+            if self._on_answer is not None:
+                self._on_answer(arrival)
+
+    async def _answer(self, request: web.Request, arrival: Arrival) -> web.StreamResponse:
         answer: web.StreamResponse | None = self._refusal(request, arrival)
         if answer is None:
             answer = await normal_answer(self._store, request)
@@ -298,4 +314,6 @@ class Sandbox:
             return queue.popleft()
         if number in self._standing_faults:
             return self._standing_faults[number]
-        return self._faults.popleft() if self._faults else None
+        if self._faults:
+            return self._faults.popleft()
+        return None if self._fault is None else self._fault()

@@ -1,0 +1,92 @@
+"""The ids that an export is asked for: lines, or a column of a table, from a file or stdin."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import attrs
+
+from ...models import MAX_ID
+from ..connection import WrongUseError
+from .journal import Trouble
+
+_STDIN = "-"
+_DELIMITERS = ",;\t|"
+
+
+@attrs.frozen
+class Ids:
+    """What was asked for.
+
+    Attributes:
+        valid: The ids, each once.
+        refused: What is none, as it stands among the failures.
+    """
+
+    valid: Sequence[int]
+    refused: Sequence[Trouble]
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for the same ids in the same order, in which they stand in the export."""
+        told = [*map(str, self.valid), *(trouble["value"] for trouble in self.refused)]
+        return hashlib.blake2s("\n".join(told).encode(), digest_size=16).hexdigest()
+
+
+def read_ids(source: str, column: str | None) -> Ids:
+    """The ids in a file, or on stdin.
+
+    Raises:
+        WrongUseError: They can't be read.
+    """
+    name = "stdin" if source == _STDIN else source
+    try:
+        data = sys.stdin.buffer.read() if source == _STDIN else Path(source).read_bytes()
+        text = data.decode("utf-8-sig")
+    except OSError as error:
+        fault = f"the ids can't be read from {name}: {error.strerror}"
+    except UnicodeDecodeError:
+        fault = f"the ids can't be read from {name}: it is no text in UTF-8"
+    else:
+        return checked(values_in(text, column, name))
+    raise WrongUseError(fault)
+
+
+def values_in(text: str, column: str | None, name: str) -> list[str]:
+    """What stands in lines, or in the column of a table; blanks are left out.
+
+    Raises:
+        WrongUseError: There is no such column.
+    """
+    lines = text.splitlines(keepends=True)
+    if column is None:
+        values = [line.strip() for line in lines]
+    else:
+        header = lines[0] if lines else ""
+        # French spreadsheets write semicolons.
+        delimiter = max(_DELIMITERS, key=header.count)
+        table = csv.DictReader(lines, delimiter=delimiter)
+        columns = table.fieldnames or ()
+        if column not in columns:
+            there = ", ".join(columns) or "none at all"
+            raise WrongUseError(f"{name} has no column {column!r}; it has {there}")
+        values = [(row[column] or "").strip() for row in table]
+    return [value for value in values if value]
+
+
+def checked(values: Iterable[str]) -> Ids:
+    """What of it is an id, and what is none; each once."""
+    valid: list[int] = []
+    refused: list[Trouble] = []
+    for value in dict.fromkeys(values):
+        if value.isascii() and value.isdecimal() and 1 <= int(value[:20]) <= MAX_ID:
+            valid.append(int(value))
+        else:
+            message = f"an id is an integer from 1 to {MAX_ID}, not {value!r}"
+            told: Trouble = {"id": None, "value": value, "outcome": "refused"}
+            refused.append({**told, "error": "InvalidIdError", "message": message})
+    return Ids(list(dict.fromkeys(valid)), refused)

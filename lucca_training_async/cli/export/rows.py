@@ -1,0 +1,58 @@
+"""A realized training as a row of CSV: which columns there are, in which order, and how written."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+from ...models import RealizedTraining
+
+COLUMNS = (
+    "id",
+    "owner_id",
+    "training_id",
+    "training_title",
+    "training_category_id",
+    "training_provider_url",
+    "training_level",
+    "training_demand_id",
+    "session_id",
+    "session_starts_on",
+    "session_ends_on",
+    "has_attended",
+    "duration_in_hours",
+)
+_OF_THE_TRAINING = "training_"
+
+
+def row(record: RealizedTraining) -> list[str]:
+    """The values of a record by column; what isn't there is empty."""
+    values = record.to_dict()
+    training: dict[str, Any] = values.pop("training") or {}
+    for name, value in training.items():
+        values[f"{_OF_THE_TRAINING}{name}"] = value
+    return [_text(values.get(column)) for column in COLUMNS]
+
+
+def line(cells: Iterable[str]) -> str:
+    """A line of CSV."""
+    written = io.StringIO(newline="")
+    csv.writer(written, lineterminator="\n").writerow(cells)
+    return written.getvalue()
+
+
+def header() -> str:
+    """The first line."""
+    return line(COLUMNS)
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    # 1E+2 is a number to few that read tables.
+    return format(value, "f") if isinstance(value, Decimal) else str(value)

@@ -1,0 +1,234 @@
+"""How ``export`` ends when it can't go on: exit codes, signals, a full disk; and what it shows."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from lucca_training_async.sandbox import Fault
+
+from .exports import CLI, NO_BUDGET, SECONDS, Exports, exports
+from .processes import wait_until
+
+__all__ = ["exports"]
+
+WITHOUT_RICH = [
+    sys.executable,
+    "-c",
+    "import sys; sys.modules['rich'] = None\n"
+    "from lucca_training_async.cli import main\n"
+    "sys.exit(main())",
+]
+
+
+@contextmanager
+def process(*args: str, room: int | None = None) -> Generator[subprocess.Popen[str]]:
+    """The command, in a process that may write no more into a file than there is room for."""
+
+    def prepare() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if room is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+
+    with subprocess.Popen(
+        [*CLI, "export", *NO_BUDGET, *args],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        preexec_fn=prepare,
+    ) as running:
+        try:
+            yield running
+        finally:
+            running.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted(exports: Exports, number: signal.Signals) -> None:
+    exports.sandbox.inject(Fault.slow(0), Fault.slow(0), Fault.slow(SECONDS))
+    with process("--to", "out.jsonl") as running:
+        wait_until(lambda: exports.path("out.jsonl.part").exists(), "nothing is written")
+        wait_until(
+            lambda: exports.path("out.jsonl.part").read_bytes().count(b'"next"') == 2,
+            "two pages are not there",
+        )
+        running.send_signal(number)
+        _, told = running.communicate(timeout=SECONDS)
+    assert running.returncode == 130
+    assert told.splitlines()[-1] == (
+        "interrupted; 200 records kept, and the same command goes on from there"
+    )
+    assert exports.run("--to", "out.jsonl")[0] == 0
+    assert len(exports.ids("out.jsonl")) == 998
+
+
+def test_no_answer(exports: Exports, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LUCCA_HOST", "http://127.0.0.1:1")
+    code, told = exports.run("--to", "out.jsonl", "--quiet")
+    assert code == 4
+    assert told.count("\n") == 1
+    assert told.startswith("error: ")
+
+
+def test_a_role_without_the_right(exports: Exports) -> None:
+    exports.sandbox.inject(*[Fault.error(403)] * 40)
+    exports.write("ids.txt", range(1, 101))
+    assert exports.run("--to", "out.jsonl", "--ids", "ids.txt")[0] == 3
+    # None of the denials counts for an answer about its id.
+    exports.sandbox._faults.clear()  # pyright: ignore
+    assert exports.run("--to", "out.jsonl", "--ids", "ids.txt")[0] == 0
+    assert len(exports.ids("out.jsonl")) == 99
+
+
+def test_denials_of_some_ids_are_failures_of_those(exports: Exports) -> None:
+    exports.sandbox.inject_always(Fault.error(403), id=3)
+    exports.sandbox.inject_always(Fault.error(403), id=2)
+    exports.write("ids.txt", [3, 1, 2])
+    assert exports.run("--to", "out.jsonl", "--ids", "ids.txt")[0] == 1
+    assert [it["id"] for it in exports.lines("out.failed.jsonl")] == [3, 2]
+    exports.write("two.txt", [3, 2])
+    assert exports.run("--to", "two.jsonl", "--ids", "two.txt")[0] == 1
+    assert exports.ids("two.jsonl") == []
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.csv"])
+@pytest.mark.parametrize("part_fits", [False, True])
+def test_a_full_disk(exports: Exports, name: str, part_fits: bool) -> None:
+    exports.run("--to", name)
+    expected = exports.path(name).read_bytes()
+    exports.path(name).unlink()
+    exports.requests()
+    # Where the journal fits, the end of it does not.
+    room = 334_000 if part_fits and name == "out.jsonl" else 100_000
+    with process("--to", name, room=room) as running:
+        _, told = running.communicate(timeout=SECONDS)
+    assert running.returncode == 1
+    last = told.splitlines()[-1]
+    assert last.startswith(f"error: no room for {name}")
+    assert last.endswith("records kept, and the same command goes on from there")
+    assert name not in exports.files
+    assert f"{name}.new" not in exports.files
+    kept = int(re.findall(r"([\d,]+) records kept", last)[0].replace(",", ""))
+    assert kept >= 200
+    exports.requests()
+    assert exports.run("--to", name)[0] == 0
+    assert exports.path(name).read_bytes() == expected
+    assert exports.requests() == -(-(998 - kept) // 100)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_must_not_be_written(exports: Exports) -> None:
+    exports.path("folder").mkdir(mode=0o500)
+    assert "Permission denied" in exports.refused("--to", "folder/out.jsonl")
+
+
+def test_nobody_reads_stdout_any_more(exports: Exports) -> None:
+    with process("--quiet") as running:
+        assert running.stdout is not None
+        assert running.stdout.readline().startswith('{"id": 1,')
+        running.stdout.close()
+        assert running.stderr is not None
+        assert running.stderr.read() == ""
+        assert running.wait(SECONDS) in (0, 1)
+
+
+def test_the_log_as_json(exports: Exports) -> None:
+    code, told = exports.run("--to", "out.jsonl", "--log-json")
+    assert code == 0
+    lines = [json.loads(line) for line in told.splitlines()]
+    assert all({"time", "level", "message"} <= line.keys() for line in lines)
+    assert lines[-1]["counts"]["records"] == 998
+
+
+def test_quiet_and_verbose(exports: Exports) -> None:
+    assert exports.run("--to", "out.jsonl", "--quiet") == (0, "")
+    told = exports.run("--to", "out.jsonl", "--verbose")[1]
+    assert told.count("/talent-training/api/v2/realized-trainings?") >= 10
+
+
+def in_terminal(command: list[str], **env: str) -> str:
+    """What a process writes to a terminal of 60 columns."""
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    main, end = pty.openpty()
+    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+    told = b""
+    with subprocess.Popen(command, stderr=end, env=os.environ | env) as running:
+        os.close(end)
+        while True:
+            try:
+                data = os.read(main, 4_096)
+            except OSError:  # so Linux tells its end
+                break
+            if not data:
+                break
+            told += data
+        assert running.wait(SECONDS) == 0
+    os.close(main)
+    return told.decode("ascii" if "PYTHONIOENCODING" in env else "utf-8")
+
+
+EXPORT = ["export", *NO_BUDGET, "--to", "out.jsonl"]
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"TERM": "xterm", "PYTHONIOENCODING": "ascii", "NO_COLOR": "1"},
+        {"TERM": "xterm", "COLUMNS": "60"},
+    ],
+)
+def test_a_terminal_of_60_columns(exports: Exports, env: dict[str, str]) -> None:
+    exports.sandbox.inject(Fault.slow(0), Fault.slow(0), Fault.slow(0.8))
+    told = in_terminal([*CLI, *EXPORT], **env)
+    has_colours = bool(re.search(r"\x1b\[[0-9;]*m", told))
+    assert has_colours == ("NO_COLOR" not in env)
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", told)
+    lines = [line.rstrip() for line in re.split(r"[\r\n]+", shown)]
+    assert max(map(len, lines)) <= 60
+    assert any(re.fullmatch(r"[-\u2501\u2578\u257a ]+", line) for line in lines)
+    counts = r"\d+ of 998 records, (about \d+ seconds?|a moment) to the end"
+    assert any(re.fullmatch(counts, line) for line in lines)
+    cost = r"\d+ of 10 requests, 999,\d+ left in the budget"
+    assert any(re.fullmatch(cost, line) for line in lines)
+    assert "998 records in out.jsonl" in shown
+
+
+def test_a_terminal_without_rich(exports: Exports) -> None:
+    told = in_terminal([*WITHOUT_RICH, *EXPORT], TERM="xterm")
+    assert 'for a bar: pip install "lucca-training-async[cli]"\r\n' in told
+    assert "\x1b" not in told
+    assert len(exports.ids("out.jsonl")) == 998
+
+
+def test_without_a_terminal_rich_is_not_missed(exports: Exports) -> None:
+    done = subprocess.run([*WITHOUT_RICH, *EXPORT], stderr=subprocess.PIPE, text=True, check=True)
+    assert "rich" not in done.stderr
+    assert "pip" not in done.stderr
+
+
+def test_names_are_safe_on_windows(exports: Exports) -> None:
+    exports.path("Bericht 2025 é").mkdir()
+    target = Path("Bericht 2025 é") / "Löhne.jsonl"
+    exports.sandbox.inject(Fault.error(401))
+    assert exports.run("--to", str(target))[0] == 3
+    names = {path.name for path in target.parent.iterdir()}
+    exports.write("ids.txt", [1, 7])
+    exports.run("--to", str(target), "--ids", "ids.txt", "--update", "--restart")
+    exports.run("--to", str(target), "--ids", "ids.txt", "--restart")
+    names |= {path.name for path in target.parent.iterdir()}
+    assert len(names) == 4
+    assert not [name for name in names if re.search(r'[<>:"|?*\\]|[. ]$', name)]
