@@ -1,6 +1,12 @@
-"""What CI checks, a session for each concern: ``nox`` runs them all but the benchmark."""
+"""What CI checks, a session for each concern: ``nox`` runs all but those that take very long."""
 
 from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import nox
 
@@ -10,13 +16,36 @@ nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_existing_virtualenvs = True
 # A tool that happens to be on the PATH is another version than the one we ask for, or none.
 nox.options.error_on_external_run = True
-nox.options.sessions = ["tests", "lowest", "integrations", "endurance", "lint", "types", "docs"]
+nox.options.sessions = [
+    *("tests", "lowest", "integrations", "endurance", "lint", "types", "docs", "package"),
+]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 # Those that this machine lacks are skipped, but .ci/run makes them an error.
 PYTHONS = nox.project.python_versions(PYPROJECT)
 
+
+def is_here(python: str) -> bool:
+    """Whether this machine has that Python; a version manager's shim alone doesn't count."""
+    if python == f"{sys.version_info.major}.{sys.version_info.minor}":
+        return True
+    found = shutil.which(f"python{python}")
+    command = [found, "--version"] if found else ["py", f"-{python}", "--version"]
+    if shutil.which(command[0]) is None:
+        return False
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+# Not in the classifiers, so that a machine without them passes all the same.
+ALSO = PYPROJECT["tool"]["lucca-training-async"]["pythons-where-present"]
+PRESENT = [python for python in ALSO if is_here(python)]
+
 ON_ALL_CORES = ["-n", "auto"]
+# What kills and restarts real processes takes long, and is the same on each Python.
+QUICK = ["-m", "not processes"]
+
+# Bodies and answers, read in whatever state they come.
+FUZZED = [f"tests/test_{name}.py" for name in ("fuzz", "wire", "page_reader", "record")]
 
 # What only the session "integrations" can check the types of.
 WITH_DLT = ["lucca_training_async/integrations", "tests/integrations"]
@@ -31,14 +60,16 @@ for pin in map(Requirement, sys.argv[1:]):
 """
 
 
-@nox.session(python=PYTHONS)
+@nox.session(python=[*PYTHONS, *PRESENT])
 def tests(session: nox.Session) -> None:
     """The suite, on every supported Python; on the newest, how much of the package it reaches."""
-    session.install("-e", ".[dev]")
-    # To be watched makes it twice as long.
     if session.python != PYTHONS[-1]:
-        session.run("pytest", *ON_ALL_CORES, *session.posargs)
+        if session.python == os.environ.get("LUCCA_TESTED"):
+            session.skip("the README's command has just run it on this Python")
+        session.install("-e", ".[dev]")
+        session.run("pytest", *ON_ALL_CORES, *QUICK, *session.posargs)
         return
+    session.install("-e", ".[dev]")
     # What an earlier run has left would count as this one's.
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", *ON_ALL_CORES, *session.posargs)
@@ -63,7 +94,7 @@ def lowest(session: nox.Session) -> None:
     # warns with an anyio that is newer than itself.
     session.install("-e", ".[dev]", *pins, "anyio<4.12")
     session.run("python", "-c", INSTALLED, *pins)
-    session.run("pytest", *ON_ALL_CORES, *session.posargs)
+    session.run("pytest", *ON_ALL_CORES, *QUICK, *session.posargs)
 
 
 @nox.session
@@ -92,10 +123,11 @@ def endurance(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style and common mistakes."""
+    """Style, common mistakes and spelling."""
     session.install("-e", ".[dev]")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    session.run("codespell")
 
 
 @nox.session
@@ -117,6 +149,52 @@ def docs(session: nox.Session) -> None:
         *("sphinx-build", "-W", "--keep-going", "--fresh-env"),
         *("-b", "html", "docs", "docs/_build/html"),
     )
+    session.run("python", "docs/check.py", "docs/_build/html")
+
+
+@nox.session
+def picture(session: nox.Session) -> None:
+    """The picture of the demo that README shows, docs/demo.svg, anew."""
+    session.install("-e", ".[cli]")
+    session.run("python", "docs/picture.py")
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Sdist and wheel, into dist/: each built, installed and used where there is no source tree."""
+    smoke = Path("tests/smoke.py").resolve()
+    dist = Path("dist").resolve()
+    shutil.rmtree(dist, ignore_errors=True)
+    session.install("hatchling>=1.27")
+    session.run("python", "-m", "hatchling", "build", "-d", str(dist))
+    (sdist,), (wheel,) = dist.glob("*.tar.gz"), dist.glob("*.whl")
+    folder = session.create_tmp()
+    session.chdir(folder)
+    for built, options in (
+        (wheel, []),
+        # By the hatchling that is there: it has built the other one, too.
+        (sdist, ["--force-reinstall", "--no-deps", "--no-build-isolation"]),
+    ):
+        session.install(*options, str(built))
+        session.run("python", "-I", "-W", "error", str(smoke), built.name)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """The converter and the reading of answers, with so many examples each: ``-- 20000``."""
+    examples, *options = session.posargs or ["5000"]
+    session.install("-e", ".[dev]")
+    session.run(
+        *("pytest", *ON_ALL_CORES, "--timeout=3600", *FUZZED, *options),
+        env={"LUCCA_FUZZ": examples},
+    )
+
+
+@nox.session
+def mutation(session: nox.Session) -> None:
+    """Which changes of the code no test notices: ``-- AREA [MODULE...]``; alone it lists them."""
+    session.install("-e", ".[dev]", "cosmic-ray>=8.7")
+    session.run("python", "-m", "tests.mutation", *session.posargs)
 
 
 @nox.session
@@ -124,3 +202,12 @@ def bench(session: nox.Session) -> None:
     """CPU, memory, time and shared budgets beside their targets, to be read: it fails nobody."""
     session.install("-e", ".[dev]")
     session.run("python", "-m", "tests.bench")
+
+
+@nox.session
+def peers(session: nox.Session) -> None:
+    """The same ids by the clients that one would take otherwise, for docs/peers.md."""
+    # What is generated isn't typed as strictly as we are, and nobody needs it but this.
+    session.install("-e", ".[dev]")
+    session.install("-r", "tests/bench/peers/requirements.txt")
+    session.run("python", "-m", "tests.bench.peers", *session.posargs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping
 
@@ -15,11 +16,16 @@ from .virtual_time import VirtualTimeLoop, assert_nothing_is_left
 
 # Loopback servers make the time of an example uneven; no assertion here is about time.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("suite")
+# As many examples as `nox -s fuzz` asks for, and others each time: nothing here is remembered.
+fuzz = os.environ.get("LUCCA_FUZZ")
+if fuzz:
+    settings.register_profile("fuzz", settings.get_profile("suite"), max_examples=int(fuzz))
+settings.load_profile("fuzz" if fuzz else "suite")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "real_time: runs in an ordinary event loop")
+    config.addinivalue_line("markers", "processes: kills, restarts or waits for real processes")
 
 
 def pytest_asyncio_loop_factories(

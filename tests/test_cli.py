@@ -9,7 +9,7 @@ import pytest
 from lucca_training_async import __version__
 from lucca_training_async.cli import main
 
-from .command_line import CLI, CLI_WITHOUT_RICH, SECONDS, python, run
+from .command_line import CLI, CLI_WITHOUT_RICH, KEY, SECONDS, python, run
 
 COMMANDS = ["check", "get", "export", "sandbox", "demo"]
 
@@ -64,6 +64,13 @@ class TestArguments:
             main(shlex.split(line))
         assert exited.value.code == 2
         assert reason in capsys.readouterr().err
+
+
+def test_what_may_be_the_key_is_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
+    for line in ([KEY], ["1", KEY[:3], KEY], ["1", "--limit", KEY], ["1", f"--wrong={KEY}"]):
+        with pytest.raises(SystemExit):
+            main(["get", *line])
+        assert KEY not in capsys.readouterr().err
 
 
 class TestHelp:

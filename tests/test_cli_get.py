@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Generator
+from contextlib import contextmanager
 
 import pytest
 
@@ -23,7 +24,7 @@ from lucca_training_async import (
 from lucca_training_async.cli.get import code_of, rows_of
 from lucca_training_async.sandbox import Fault, Sandbox
 
-from .command_line import CLI, CLI_WITHOUT_RICH, KEY, Told, call, environment, run
+from .command_line import CLI, CLI_WITHOUT_RICH, KEY, Told, call, environment, python, run
 
 MINE = {
     "id": 5000,
@@ -135,6 +136,18 @@ class TestJson:
             assert running.stderr.read() == b""
         assert running.returncode == 1
 
+    def test_a_full_disk(self, sandbox: Sandbox) -> None:
+        env = environment(LUCCA_HOST=sandbox.url, LUCCA_API_KEY=sandbox.api_key)
+        with open("/dev/full", "wb") as full:
+            told = subprocess.run(
+                [sys.executable, *CLI, "get", "1", "--json"],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                env=env,
+                check=False,
+            )
+        assert (told.returncode, told.stderr) == (1, b"error: No space left on device\n")
+
 
 class TestTheOthers:
     def test_missing_and_failed_are_told_with_reasons(self, sandbox: Sandbox) -> None:
@@ -167,6 +180,23 @@ class TestTheOthers:
         sandbox.inject(Fault.internal_error(), Fault.drop(), id=1)
         assert get(sandbox, "1", "--json", "--quiet").code == 0
         assert len(sandbox.arrivals) >= 3
+
+
+class TestTheBudget:
+    def test_what_waits_for_it_is_told_once(self) -> None:
+        with Sandbox(api_key=KEY, rate_limit=None, uplink=lambda: 0.01) as sandbox:
+            with started(sandbox, "get", *map(str, range(1, 60)), "--json") as running:
+                assert running.stderr is not None
+                line = running.stderr.readline()
+        assert re.fullmatch(r"\d+ of 59; the rest waits for the request budget\n", line)
+
+
+@contextmanager
+def started(sandbox: Sandbox, *arguments: str) -> Generator[subprocess.Popen[str], None, None]:
+    """A command that isn't waited for."""
+    env = environment(LUCCA_HOST=sandbox.url, LUCCA_API_KEY=sandbox.api_key)
+    with python(*CLI, *arguments, env=env) as process:
+        yield process
 
 
 REFUSED = AuthenticationError("401", url="u", status=401)

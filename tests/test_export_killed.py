@@ -22,6 +22,8 @@ from lucca_training_async.sandbox import Fault
 
 from .exports import CLI, NO_BUDGET, SECONDS, Exports, exports
 
+pytestmark = pytest.mark.processes
+
 __all__ = ["exports"]
 RECORD = RealizedTraining(
     id=1,

@@ -184,6 +184,6 @@ def test_a_websocket_and_a_mounted_application_have_it(sandbox: Sandbox) -> None
 def test_every_name_is_in_the_reference() -> None:
     from lucca_training_async.integrations import fastapi
 
-    reference = (Path(__file__).parent.parent / "docs" / "api.md").read_text()
+    reference = (Path(__file__).parent.parent / "docs" / "api" / "integrations.rst").read_text()
     for name in fastapi.__all__:
         assert f":: {fastapi.__name__}.{name}" in reference

@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lucca_training_async import RealizedTraining
-from lucca_training_async.models import BadItem, WireError, WirePage, page_reader
+from lucca_training_async.models import (
+    MAX_ID,
+    BadItem,
+    Fault,
+    WireError,
+    WirePage,
+    page_reader,
+)
 from lucca_training_async.sandbox.data import realized_training
 
 _read = page_reader(RealizedTraining)
@@ -194,3 +201,14 @@ def test_any_object_is_a_page_or_no_page(body: dict[str, Any]) -> None:
         for number, item in enumerate(read.items):
             assert isinstance(item, BadItem)
             assert all(fault.path.startswith(f"$.items[{number}]") for fault in item.faults)
+
+
+@pytest.mark.parametrize(
+    ("id", "is_one"), [(0, False), (1, True), (MAX_ID, True), (MAX_ID + 1, False)]
+)
+def test_an_item_has_an_id_that_can_be_asked_for(id: int, is_one: bool) -> None:
+    (item,) = page(realized_training(1) | {"id": id}).items
+    assert isinstance(item, RealizedTraining) is is_one
+    if isinstance(item, BadItem):
+        assert item.faults == [Fault("$.items[0].id", f"expected 1 to {MAX_ID}", (id,))]
+        assert item.id == id

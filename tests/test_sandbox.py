@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from lucca_training_async import RateLimit
-from lucca_training_async.sandbox import Fault, Sandbox
+from lucca_training_async.sandbox import Arrival, Fault, Sandbox
 
 PATH = "/talent-training/api/v2/realized-trainings"
 
@@ -169,3 +169,25 @@ async def test_without_a_rate_limit_there_is_no_busiest_window() -> None:
     async with Sandbox(rate_limit=None) as sandbox:
         with pytest.raises(RuntimeError, match="no rate limit"):
             sandbox.busiest_window()
+
+
+async def test_faults_by_chance_and_a_log_of_what_is_answered() -> None:
+    seen: list[tuple[str, str, int | None, str | None]] = []
+    faults = iter([None, Fault.internal_error(), Fault.html()])
+
+    def log(arrival: Arrival) -> None:
+        last = arrival.path.rpartition("/")[2]
+        seen.append((arrival.method, last, arrival.status, arrival.fault))
+
+    sandbox = Sandbox(rate_limit=None, fault=lambda: next(faults, None), on_answer=log)
+    sandbox.inject(Fault.error(418), id=1)
+    async with sandbox:
+        for id in (1, 2, 3, 4, 5):
+            await ask(sandbox, id)
+    assert seen == [
+        ("GET", "1", 418, "error 418"),  # what is injected goes first
+        ("GET", "2", 200, None),
+        ("GET", "3", 500, "error 500"),
+        ("GET", "4", 200, "HTML 200"),
+        ("GET", "5", 200, None),
+    ]

@@ -34,9 +34,10 @@ def page() -> Iterator[dict[str, Any]]:
         patch.setenv("LUCCA_API_KEY", sandbox.api_key)
         # As bad as it gets.
         patch.setenv(CAPTURE, ".*")
+        names: dict[str, Any] = {}
         for example in examples:
             example.evaluate()
-    names: dict[str, Any] = examples[0].namespace
+            names |= example.namespace  # each block runs by itself
     yield names
     instrumentation.AioHttpClientInstrumentor().uninstrument()
     for name in ("REQUESTS", "RETRIES", "SECONDS", "WAITED"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import weakref
+from collections.abc import AsyncIterator
 from typing import Self
 
 from ..errors import LuccaError
@@ -12,8 +13,11 @@ from .engine import BulkRun
 from .outcomes import BulkStats, Outcome
 
 
-class OutcomeStream:
+class OutcomeStream(AsyncIterator[Outcome]):
     """The outcomes of a bulk run as they arrive: an async iterator.
+
+    ``async for`` yields an :data:`~lucca_training_async.Outcome` for each distinct value of the
+    ids: a :class:`Found`, :class:`Missing`, :class:`Failed` or :class:`Refused`.
 
     Nothing runs before the first outcome is asked for. Use it as an async context manager
     where the loop may be left early: leaving the ``async with`` ends the workers and

@@ -11,7 +11,7 @@ from .. import __version__
 from . import check, demo, export, get, sandbox
 from .connection import exit_codes
 from .options import Command, Parser
-from .terminal import forgive
+from .terminal import forgive, tell
 
 __all__ = ["main"]
 
@@ -35,7 +35,7 @@ COMMAND --help tells the options of a command.
 examples:
   {_PROG} check --host acme.ilucca.net
   {_PROG} get 235
-  {_PROG} export --to trainings.jsonl
+  {_PROG} export --to trainings.csv
   {_PROG} sandbox --port 8080
   {_PROG} demo
 """
@@ -62,8 +62,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = int(run(args))
         sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read it has had enough, as "head" does. Python would flush once more at the end.
+    except OSError as error:
+        # Whoever read it has had enough, as "head" does, or the disk is full.
+        if not isinstance(error, BrokenPipeError):
+            tell(f"error: {error.strerror or type(error).__name__}")
+        # Python would try to write the rest once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return code

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import attrs
 
+from .._attempt import Attempt
 from .._budget import Budget
 from ..client import LuccaTrainingClient
 from ..errors import (
@@ -146,15 +147,18 @@ async def _check(settings: Settings, *, is_quiet: bool) -> Exit:
 async def _ask(settings: Settings, name: str, path: str) -> Answer:
     # A client for each: one that has been answered before asks again for what was answered, to
     # see whose fault a failure is, and that would be a fourth request.
+    attempts: list[Attempt] = []
+    settings = settings.replace(on_attempt=attempts.append)
     async with LuccaTrainingClient.from_settings(settings) as client:
         if (client.budget.next_slot_in or 0.0) > _A_MOMENT:
             tell(f"the shared budget is used up: waiting for {client.budget.next_slot_in:.0f} s")
-        sent = time.time()
         try:
             answer = await client.raw_get(path, _COUNT)
         except RequestError as error:
             return Answer(name, error=error.with_traceback(None), budget=client.budget)
-        clocks = Difference.of(answer.headers, sent, time.time())
+        answered = time.time()
+        # Waiting for its turn is no part of it.
+        clocks = Difference.of(answer.headers, answered - attempts[-1].seconds, answered)
         body: Any = answer.json
         page: Mapping[str, object] = {}
         if isinstance(body, Mapping):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from .._bulk import BulkResult
+from .._bulk import BulkResult, Progress
 from ..client import LuccaTrainingClient
 from ..errors import LuccaError
 from ..models import MAX_ID, RealizedTraining
@@ -56,13 +56,26 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> int:
     set_up_log(args)
     return run_to_its_end(
-        lambda: _get(settings_of(args, retry=_RETRY), args.ids, as_json=args.json)
+        lambda: _get(
+            settings_of(args, retry=_RETRY), args.ids, as_json=args.json, is_quiet=args.quiet
+        )
     )
 
 
-async def _get(settings: Settings, ids: Sequence[int], *, as_json: bool) -> Exit:
+async def _get(settings: Settings, ids: Sequence[int], *, as_json: bool, is_quiet: bool) -> Exit:
+    told = False
+
+    def on_progress(progress: Progress) -> None:
+        nonlocal told
+        if progress.waiting_for == "budget" and not told and not is_quiet:
+            told = True
+            # Of pauses and outages the log tells.
+            tell(f"{progress.done} of {progress.total}; the rest waits for the request budget")
+
     async with LuccaTrainingClient.from_settings(settings) as client:
-        result = await client.realized_trainings.get_many(ids, plan="each", priority="interactive")
+        result = await client.realized_trainings.get_many(
+            ids, plan="each", priority="interactive", on_progress=on_progress
+        )
     for place, training in enumerate(result.items.values()):
         if as_json:
             print(json_line(training.to_json()))

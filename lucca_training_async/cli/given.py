@@ -158,8 +158,8 @@ def chooser(chances: Sequence[Chance], seed: int | None) -> Callable[[], Fault |
     return choose
 
 
-def records(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """The objects in a file of JSON lines, with the numbers of their lines.
+def records(file: Path) -> Iterator[Mapping[str, Any]]:
+    """The objects in a file of JSON lines.
 
     Raises:
         WrongUseError: It can't be read, or a line is no object.
@@ -183,4 +183,4 @@ def records(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
             raise WrongUseError(
                 f"--data: {file}, line {number}: needs an id, a whole number from 1 to {MAX_ID}"
             )
-        yield number, record
+        yield record

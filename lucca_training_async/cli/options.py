@@ -6,12 +6,14 @@ import argparse
 import contextlib
 import re
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import attrs
 
 from ..errors import ConfigurationError
 from ..settings import ApiKey, RateLimit
+
+_LONGEST_REPEATED = 12
 
 
 @attrs.frozen
@@ -38,18 +40,11 @@ class Command:
 class Parser(argparse.ArgumentParser):
     """One that keeps line breaks, takes no abbreviations and never repeats what may be a key."""
 
-    def __init__(
-        self, prog: str, *, description: str, epilog: str = "", usage: str | None = None
-    ) -> None:
-        super().__init__(
-            prog,
-            usage,
-            description=description,
-            epilog=epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            # "--api-key" is none for "--api-key-file".
-            allow_abbrev=False,
-        )
+    def __init__(self, prog: str, **options: Any) -> None:
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        # "--api-key" is no abbreviation of "--api-key-file".
+        options.setdefault("allow_abbrev", False)
+        super().__init__(prog, **options)
 
     def refuse(self, unknown: Sequence[str]) -> NoReturn:
         """Name the options among what can't be understood, and only count the rest."""
@@ -68,7 +63,9 @@ def number(kind: type[int | float], lowest: float, highest: float) -> Callable[[
         with contextlib.suppress(ValueError):
             if lowest <= (given := kind(text)) <= highest:
                 return given
-        raise argparse.ArgumentTypeError(f"must be {name} from {lowest} to {highest}, not {text!r}")
+        # What is no number may be the key, at the wrong place.
+        instead = f", not {text!r}" if len(text) <= _LONGEST_REPEATED else ""
+        raise argparse.ArgumentTypeError(f"must be {name} from {lowest} to {highest}{instead}")
 
     return parse
 

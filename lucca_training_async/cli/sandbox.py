@@ -130,7 +130,7 @@ def _sandbox(args: argparse.Namespace) -> Sandbox:
         fault=chooser(args.fault, args.seed) if args.fault else None,
         on_answer=None if args.quiet else log,
     )
-    for _, record in records(args.data) if args.data else ():
+    for record in records(args.data) if args.data else ():
         sandbox.put(record)
     return sandbox
 

@@ -40,7 +40,7 @@ class _Answer:
             return
         if self._head is not None and message.get("more_body", False):
             # The length is told before the body is known: it has to be left as it is, a file say.
-            self._numbers = set()
+            self._numbers = set[tuple[str, str]]()
         if message["type"] == "http.response.body" and self._numbers:
             body = message.get("body", b"")
             exact = without_quotes(body, self._numbers)

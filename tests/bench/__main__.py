@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import resource
 import statistics
 import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -19,8 +17,10 @@ from lucca_training_async import LuccaTrainingClient, RateLimit
 
 from .by_list import compare_plans
 from .ledgers import compare_ledgers
+from .memory import peak_megabytes
 from .processes import compare_processes
-from .server import Served, processor, served
+from .processor import processor
+from .server import Served, served
 from .shared import shared_budgets
 
 CONCURRENCY = 10
@@ -96,18 +96,6 @@ def compare_cpu(server: Served, count: int, rounds: int) -> None:
         ratios = [mine / other for mine, other in zip(taken["get_many"], taken[name], strict=True)]
         target = "(target: at most 1.25)" if name == "aiohttp + response.json()" else ""
         print(f"  get_many / {name:<26}{statistics.median(ratios):6.3f} {target}")
-
-
-def peak_megabytes() -> float:
-    """The most memory this process ever had.
-
-    Linux hands ru_maxrss down from the process that started this one, which would hide
-    growth below that one's peak; VmHWM is this process's own.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        return int(status.read_text().partition("VmHWM:")[2].split()[0]) / 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 async def stream_memory(server: Served, count: int) -> None:

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import multiprocessing
-import os
 import random
-import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
 from lucca_training_async import RateLimit
-from lucca_training_async.sandbox import Arrival, Sandbox
+from lucca_training_async.sandbox import Arrival, Fault, Sandbox
 from lucca_training_async.sandbox.server import HIGHEST_ID
 
-
-@contextmanager
-def processor(number: int) -> Generator[None, None, None]:
-    """Stay on one processor, so that client and server don't share or swap theirs."""
-    if sys.platform != "linux" or len(available := sorted(os.sched_getaffinity(0))) < 2:
-        yield
-        return
-    os.sched_setaffinity(0, {available[number]})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, available)
+from .processor import processor
 
 
 class Served(NamedTuple):
@@ -51,7 +39,10 @@ class Served(NamedTuple):
 
 @contextmanager
 def served(
-    rate_limit: RateLimit | None, size: int = HIGHEST_ID, jitter: float = 0.0
+    rate_limit: RateLimit | None,
+    size: int = HIGHEST_ID,
+    jitter: float = 0.0,
+    faulty: Sequence[int] = (),
 ) -> Generator[Served, None, None]:
     """A sandbox that runs while the block lasts.
 
@@ -59,10 +50,11 @@ def served(
         rate_limit: Its budget; None for none.
         size: How many records it has.
         jitter: The most seconds that a request travels; each takes some time from none to that.
+        faulty: The ids whose first request meets a fault: a 500, a 503 or a dropped connection.
     """
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(
-        target=_serve, args=(theirs, rate_limit, size, jitter), daemon=True
+        target=_serve, args=(theirs, rate_limit, size, jitter, faulty), daemon=True
     )
     process.start()
     try:
@@ -73,11 +65,16 @@ def served(
         process.join(10)
 
 
-def _serve(pipe: Connection, rate_limit: RateLimit | None, size: int, jitter: float) -> None:
+def _serve(
+    pipe: Connection, rate_limit: RateLimit | None, size: int, jitter: float, faulty: Sequence[int]
+) -> None:
     uplink = (lambda: random.uniform(0.0, jitter)) if jitter else None
 
     async def main() -> None:
         async with Sandbox(rate_limit=rate_limit, size=size, uplink=uplink) as sandbox:
+            kinds = [Fault.internal_error(), Fault.unavailable(), Fault.drop()]
+            for id, kind in zip(faulty, itertools.cycle(kinds)):
+                sandbox.inject(kind, id=id)
             if rate_limit is None:
                 sandbox.arrivals = _Forgetful()
             pipe.send((sandbox.url, sandbox.api_key))

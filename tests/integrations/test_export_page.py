@@ -27,7 +27,8 @@ def exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def rows() -> list[tuple[object, ...]]:
     read = "select count(*), min(id), max(id) from 'out.parquet'"
-    return duckdb.execute(read).fetchall()
+    found: list[tuple[object, ...]] = duckdb.execute(read).fetchall()
+    return found
 
 
 @pytest.mark.usefixtures("exported")

@@ -21,6 +21,6 @@ def test_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_there_are_examples() -> None:
     text = INTEGRATIONS.read_text()
-    assert len(list(EXAMPLES.parse(INTEGRATIONS).examples())) == 7
-    for tool in ("import pandas", "import polars", "import dlt"):
+    assert len(list(EXAMPLES.parse(INTEGRATIONS).examples())) == 10
+    for tool in ("import pandas", "import polars", "import duckdb", "import dlt"):
         assert tool in text

@@ -1,0 +1,118 @@
+"""The pages and README as they are in the repository, as a forge shows them."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+import lucca_training_async
+from lucca_training_async import LuccaError, errors, ledger, sandbox
+from lucca_training_async.integrations import fastapi
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+# What a forge shows; the reference is for the site alone.
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
+# What Sphinx alone understands, and a forge shows as code.
+DIRECTIVES = {"toctree", "literalinclude", "include"}
+
+
+def without_code(text: str) -> str:
+    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """Of the headings, as forges make them."""
+    headings = re.findall(r"^#+ (.+)$", without_code(page.read_text()), re.MULTILINE)
+    shown = [re.sub(r"\[(.*?)\]\(.*?\)", r"\1", heading).lower() for heading in headings]
+    return {re.sub(r"[^\w\- ]", "", heading).strip().replace(" ", "-") for heading in shown}
+
+
+def links(page: Path) -> Iterator[tuple[Path, str]]:
+    for target in re.findall(r"\]\(([^)\s]+)\)", without_code(page.read_text())):
+        if not re.match(r"\w+:", target):
+            path, _, anchor = unquote(target).partition("#")
+            yield (page.parent / path).resolve() if path else page, anchor
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for path, anchor in links(page):
+        assert path.exists(), path
+        if anchor:
+            assert anchor in anchors(path), f"{path.name}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_forge_shows_the_page_as_it_is(page: Path) -> None:
+    text = page.read_text()
+    assert re.findall(r"\{[\w:+-]+\}`", text) == [], "a role of Sphinx's"
+    assert re.findall(r"^\(.+\)=$", text, re.MULTILINE) == [], "a label of Sphinx's"
+    assert set(re.findall(r"^```\{([\w-]+)\}", text, re.MULTILINE)) <= DIRECTIVES
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    reached = {path for path, _ in links(ROOT / "README.md")}
+    left_out = {DOCS / "index.md", DOCS / "changelog.md"}
+    assert {*DOCS.glob("*.md")} - left_out - reached == set()
+
+
+def test_the_readme_shows_the_demo() -> None:
+    picture = (DOCS / "demo.svg").read_text()
+    assert "](docs/demo.svg)" in (ROOT / "README.md").read_text()
+    assert "Every&#160;id&#160;has&#160;exactly&#160;one&#160;outcome." in picture
+    assert "@font-face" not in picture
+
+
+def public_names() -> set[str]:
+    rooms = {"ledger": ledger, "sandbox": sandbox}
+    inner = {
+        f"{room}.{name}"
+        for room, module in rooms.items()
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and isinstance(value, type)
+        and value.__module__.startswith(module.__name__)
+    }
+    added = {f"integrations.fastapi.{name}" for name in fastapi.__all__}
+    return {*lucca_training_async.__all__, *inner, *added} - {"__version__"}
+
+
+def test_every_public_name_has_a_version_since_when_it_is_there() -> None:
+    versions: dict[str, list[str]] = tomllib.loads((DOCS / "since.toml").read_text())
+    told = [name for names in versions.values() for name in names]
+    assert len(told) == len(set(told))
+    assert public_names() - set(told) == set()
+
+
+def test_what_has_a_version_is_there() -> None:
+    versions: dict[str, list[str]] = tomllib.loads((DOCS / "since.toml").read_text())
+    reference = "\n".join(page.read_text() for page in (DOCS / "api").glob("*.rst"))
+    for name in [name for names in versions.values() for name in names]:
+        owner = name.split(".")[0] if name[0].isupper() else ".".join(name.split(".")[:-1])
+        assert owner in reference, name
+    # Variables have no docstring to which it could be added.
+    for name, directive in re.findall(
+        r":data:: lucca_training_async\.([\w.]+)\n((?:\n|   .*\n)*)", reference
+    ):
+        assert (name in versions["0.2"]) is ("versionadded:: 0.2" in directive), name
+
+
+def tree(error: type[LuccaError], depth: int = 0) -> Iterator[str]:
+    also = [base.__name__ for base in error.__bases__ if not issubclass(base, LuccaError)]
+    told = f" ({', '.join(also)})" if also and also != ["Exception"] else ""
+    yield f"   {'    ' * depth}{error.__name__}{told}"
+    for below in vars(errors).values():
+        if isinstance(below, type) and error in below.__bases__:
+            yield from tree(below, depth + 1)
+
+
+def test_the_tree_of_exceptions_is_as_it_is_told() -> None:
+    page = (DOCS / "api" / "errors.rst").read_text()
+    told = page.partition(".. code-block:: text\n\n")[2].partition("\n\n")[0]
+    assert told.splitlines() == list(tree(LuccaError))
