@@ -25,6 +25,7 @@ settings.load_profile("fuzz" if fuzz else "suite")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "real_time: runs in an ordinary event loop")
+    config.addinivalue_line("markers", "processes: kills, restarts or waits for real processes")
 
 
 def pytest_asyncio_loop_factories(

@@ -34,6 +34,8 @@ from lucca_training_async.resources import RealizedTrainings
 
 from .command_line import CLI, CLI_WITHOUT_RICH, SECONDS, lines_until, python, run
 
+pytestmark = pytest.mark.processes
+
 LUCCA = RateLimit()
 
 

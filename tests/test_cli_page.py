@@ -14,6 +14,8 @@ from lucca_training_async.cli.connection import EXIT_CODES
 
 from .command_line import CLI, Told, call, lines_until, python, run, url_in
 
+pytestmark = pytest.mark.processes
+
 PAGE = (Path(__file__).parent.parent / "docs" / "cli.md").read_text("utf-8")
 PROG = "lucca-training-async"
 # It is written into the page as if it listened there.

@@ -13,6 +13,8 @@ from lucca_training_async.sandbox import Fault, Sandbox
 
 from .command_line import KEY, Told, call, run
 
+pytestmark = pytest.mark.processes
+
 COMMANDS = [["check"], ["get", "1", "2"], ["get", "1", "--json"]]
 LOUD = [[], ["--verbose"], ["--verbose", "--log-json"]]
 

@@ -14,7 +14,10 @@ from .processes import arrivals as arrivals
 from .processes import sandbox as sandbox
 from .redis_server import HAS_REDIS, RedisServer, redis_server
 
-pytestmark = pytest.mark.skipif(not HAS_REDIS, reason="redis, or a server for it, is missing")
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(not HAS_REDIS, reason="redis, or a server for it, is missing"),
+]
 
 
 @pytest.fixture

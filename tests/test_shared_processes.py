@@ -5,12 +5,16 @@ from __future__ import annotations
 import signal
 import time
 
+import pytest
+
 from lucca_training_async.sandbox import Sandbox
 
 from .processes import LIMIT, LOST, PERIOD, Arrivals, workers
 from .processes import arrivals as arrivals
 from .processes import sandbox as sandbox
 from .processes import shared as shared
+
+pytestmark = pytest.mark.processes
 
 
 def test_a_killed_process_takes_nothing_with_it(

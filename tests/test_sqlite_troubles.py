@@ -23,6 +23,8 @@ from .processes import FOUND, LIMIT, LOST, PERIOD, Arrivals, Worker, all_tell, w
 from .processes import arrivals as arrivals
 from .processes import sandbox as sandbox
 
+pytestmark = pytest.mark.processes
+
 resource: Any = pytest.importorskip("resource")
 needs_prlimit = pytest.mark.skipif(
     not hasattr(resource, "prlimit"), reason="no limit can be set on another process"
