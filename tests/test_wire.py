@@ -335,6 +335,13 @@ def test_several_faults_are_told_together() -> None:
     assert "$.durationInHours: expected a finite decimal number, got True" in str(caught.value)
 
 
+def test_each_of_three_faults_has_its_own_value() -> None:
+    with pytest.raises(DecodeError) as caught:
+        decode(example(ownerId="x", durationInHours=True, hasAttended="y"))
+    for told in ("$.ownerId: expected an integer, got 'x'", "got True", "got 'y'"):
+        assert told in str(caught.value)
+
+
 def test_only_the_first_few_faults_are_told() -> None:
     with pytest.raises(DecodeError) as caught:
         decode(dict.fromkeys(REQUIRED, "x" * 10_000) | {"hasAttended": "x" * 10_000})

@@ -107,7 +107,7 @@ def with_a_budget(names: list[str], count: int, rounds: int, generated: Path) ->
     print(
         f"\n{count:,} ids, at most {LIMIT.requests} in any {LIMIT.period:g} s, "
         f"{FAULTS:.0%} faults, "
-        f"{CONCURRENCY_WITH_A_BUDGET} at a time, {ATTEMPTS} attempts, {rounds} rounds; "
+        f"{CONCURRENCY_WITH_A_BUDGET} at a time, {ATTEMPTS} attempts, rounds: {rounds}; "
         f"ideal: {(count - 1) // LIMIT.requests * LIMIT.period:g} s\n"
     )
     row("latency jitter", "client", "lost", "429s", "worst window", "seconds")
