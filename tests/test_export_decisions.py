@@ -260,6 +260,8 @@ def test_a_span_in_words(seconds: float, told: str) -> None:
         (Budget(50), Tally(), None),
         (Budget(50, next_slot_in=20.0), Tally(), None),
         (Budget(50, next_slot_in=20.0, waiting=1), Tally(), "the budget, until 14:00:20"),
+        # Held back, so that people find a slot.
+        (Budget(50, next_bulk_slot_in=1.0, waiting=1), Tally(), "the budget, until 14:00:01"),
         (
             Budget(50, next_slot_in=20.0, waiting=1, alone=True),
             Tally(),

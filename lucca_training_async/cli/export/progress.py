@@ -139,7 +139,8 @@ def standing(tally: Tally, budget: Budget, period: float, at_once: int, now: dat
 
 def waits_for(budget: Budget, tally: Tally, now: datetime) -> str | None:
     """What keeps the next request from being sent, in words, and until when."""
-    seconds = max(budget.closed_for, budget.next_slot_in or 0.0)
+    slot_in = max(budget.next_slot_in or 0.0, budget.next_bulk_slot_in or 0.0)
+    seconds = max(budget.closed_for, slot_in)
     until = f"{now + timedelta(seconds=seconds):%H:%M:%S}"
     if budget.closed_by == "outage":
         since = "" if tally.silent_since is None else f", since {tally.silent_since:%H:%M:%S}"
