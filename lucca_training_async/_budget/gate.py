@@ -168,9 +168,9 @@ class Gate:
     def close_for(self, closure: Closure, lease: Lease) -> None:
         """See :meth:`Admission.close_for`."""
         self._ledger.close_for(closure.until - closure.closed_at, lease, closure.cause)
-        self._note(closure)
         # If there was no telling when to ask again, there is now.
         self._ask_anew_where(math.inf)
+        self._note(closure)
         self._ask_again_at = max(self._ask_again_at, self.closures.until)
         self._changes += 1
         self._advance()
