@@ -40,6 +40,12 @@ def is_here(python: str) -> bool:
 ALSO = PYPROJECT["tool"]["lucca-training-async"]["pythons-where-present"]
 PRESENT = [python for python in ALSO if is_here(python)]
 
+# In .ci/run, on the Python on which the README's command has just installed all of it and run the
+# suite: what needs no more than that is run there, as each installation takes the better part of a
+# minute.
+TESTED = os.environ.get("LUCCA_TESTED")
+BACKEND = "none" if TESTED else None
+
 ON_ALL_CORES = ["-n", "auto"]
 # What kills and restarts real processes takes long, and is the same on each Python.
 QUICK = ["-m", "not processes"]
@@ -64,7 +70,7 @@ for pin in map(Requirement, sys.argv[1:]):
 def tests(session: nox.Session) -> None:
     """The suite, on every supported Python; on the newest, how much of the package it reaches."""
     if session.python != PYTHONS[-1]:
-        if session.python == os.environ.get("LUCCA_TESTED"):
+        if session.python == TESTED:
             session.skip("the README's command has just run it on this Python")
         session.install("-e", ".[dev]")
         session.run("pytest", *ON_ALL_CORES, *QUICK, *session.posargs)
@@ -113,21 +119,28 @@ def integrations(session: nox.Session) -> None:
     session.run("pytest", "tests/integrations", *session.posargs, env=env)
 
 
-@nox.session
+def run(session: nox.Session, module: str, *args: str, **env: str) -> None:
+    """Run a module of the development tools: in an environment of the session's, or in ours."""
+    if TESTED:
+        session.run(sys.executable, "-m", module, *args, env=env, external=True)
+        return
+    session.install("-e", ".[dev]")
+    session.run("python", "-m", module, *args, env=env)
+
+
+@nox.session(venv_backend=BACKEND)
 def endurance(session: nox.Session) -> None:
     """The outages of the suite with 10,000 ids each, which take hours of simulated time."""
-    session.install("-e", ".[dev]")
-    env = {"LUCCA_ENDURANCE": "1"}
-    session.run("pytest", *ON_ALL_CORES, "tests/test_outages_table.py", *session.posargs, env=env)
+    outages = "tests/test_outages_table.py"
+    run(session, "pytest", *ON_ALL_CORES, outages, *session.posargs, LUCCA_ENDURANCE="1")
 
 
-@nox.session
+@nox.session(venv_backend=BACKEND)
 def lint(session: nox.Session) -> None:
     """Style, common mistakes and spelling."""
-    session.install("-e", ".[dev]")
-    session.run("ruff", "check", ".")
-    session.run("ruff", "format", "--check", ".")
-    session.run("codespell")
+    run(session, "ruff", "check", ".")
+    run(session, "ruff", "format", "--check", ".")
+    run(session, "codespell_lib")
 
 
 @nox.session
@@ -140,16 +153,16 @@ def types(session: nox.Session) -> None:
     session.run("pyright", "--ignoreexternal", "--verifytypes", "lucca_training_async")
 
 
-@nox.session
+@nox.session(venv_backend=BACKEND)
 def docs(session: nox.Session) -> None:
     """The documentation site, into docs/_build/html; warnings are errors."""
-    session.install("-e", ".[dev]")
     # Afresh: a page that was read before would not warn again.
-    session.run(
-        *("sphinx-build", "-W", "--keep-going", "--fresh-env"),
+    run(
+        session,
+        *("sphinx", "-W", "--keep-going", "--fresh-env"),
         *("-b", "html", "docs", "docs/_build/html"),
     )
-    session.run("python", "docs/check.py", "docs/_build/html")
+    run(session, "docs.check", "docs/_build/html")
 
 
 @nox.session
