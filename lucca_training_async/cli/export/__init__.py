@@ -27,7 +27,7 @@ from .question import Question
 from .source import Keeper, Source
 from .telling import telling
 
-logger = logging.getLogger("lucca_training_async.export")
+logger: logging.Logger = logging.getLogger("lucca_training_async.export")
 
 __all__ = ["COMMAND"]
 

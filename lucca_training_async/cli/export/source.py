@@ -35,7 +35,7 @@ from .journal import Kept, Trouble, mark
 from .progress import Tally
 from .question import Question
 
-logger = logging.getLogger("lucca_training_async.export")
+logger: logging.Logger = logging.getLogger("lucca_training_async.export")
 
 # What would be no better for ids by themselves than for the list.
 _FATAL = (

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 
 from .progress import Standing
 
-logger = logging.getLogger("lucca_training_async.export")
+logger: logging.Logger = logging.getLogger("lucca_training_async.export")
 
 _SECONDS_BETWEEN_LINES = 30.0
 _SECONDS_BETWEEN_LOOKS = 0.5
