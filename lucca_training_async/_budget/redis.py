@@ -167,6 +167,8 @@ class RedisStore:
     def _failure(self, error: Exception) -> Exception:
         from redis.exceptions import InvalidResponse
 
+        if isinstance(error.__cause__, TypeError) and not self._has_worked:
+            return self._wrong_url(error.__cause__)  # as some redis-py wrap it
         # Over some connections, redis-py wraps it.
         is_nonsense = isinstance(error.__cause__, InvalidResponse)
         if is_nonsense or isinstance(error, InvalidResponse):
@@ -189,7 +191,8 @@ def _text_of(error: Exception) -> str:
     told = re.match(r"Error (-?\d+) connecting to .*?\. (.+)", text)
     if told is None:
         return text
-    return os.strerror(int(told[1])) if told[2].startswith("Connect call failed") else told[2]
+    says_nothing = told[2].startswith("Connect call failed") or told[2] == told[1]
+    return os.strerror(int(told[1])) if says_nothing else told[2]
 
 
 def _advice_on(error: Exception) -> str | None:
