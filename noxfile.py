@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import nox
@@ -119,28 +120,32 @@ def integrations(session: nox.Session) -> None:
     session.run("pytest", "tests/integrations", *session.posargs, env=env)
 
 
-def run(session: nox.Session, module: str, *args: str, **env: str) -> None:
-    """Run a module of the development tools: in an environment of the session's, or in ours."""
-    if TESTED:
-        session.run(sys.executable, "-m", module, *args, env=env, external=True)
-        return
-    session.install("-e", ".[dev]")
-    session.run("python", "-m", module, *args, env=env)
+def tools(session: nox.Session) -> Callable[..., object]:
+    """What runs a module of the development tools: in the session's environment, or in ours."""
+    if not TESTED:
+        session.install("-e", ".[dev]")
+    python = sys.executable if TESTED else "python"
+
+    def run(module: str, *args: str, **env: str) -> object:
+        return session.run(python, "-m", module, *args, env=env, external=bool(TESTED))
+
+    return run
 
 
 @nox.session(venv_backend=BACKEND)
 def endurance(session: nox.Session) -> None:
     """The outages of the suite with 10,000 ids each, which take hours of simulated time."""
-    outages = "tests/test_outages_table.py"
-    run(session, "pytest", *ON_ALL_CORES, outages, *session.posargs, LUCCA_ENDURANCE="1")
+    run, outages = tools(session), "tests/test_outages_table.py"
+    run("pytest", *ON_ALL_CORES, outages, *session.posargs, LUCCA_ENDURANCE="1")
 
 
 @nox.session(venv_backend=BACKEND)
 def lint(session: nox.Session) -> None:
     """Style, common mistakes and spelling."""
-    run(session, "ruff", "check", ".")
-    run(session, "ruff", "format", "--check", ".")
-    run(session, "codespell_lib")
+    run = tools(session)
+    run("ruff", "check", ".")
+    run("ruff", "format", "--check", ".")
+    run("codespell_lib")
 
 
 @nox.session
@@ -156,13 +161,13 @@ def types(session: nox.Session) -> None:
 @nox.session(venv_backend=BACKEND)
 def docs(session: nox.Session) -> None:
     """The documentation site, into docs/_build/html; warnings are errors."""
+    run = tools(session)
     # Afresh: a page that was read before would not warn again.
     run(
-        session,
         *("sphinx", "-W", "--keep-going", "--fresh-env"),
         *("-b", "html", "docs", "docs/_build/html"),
     )
-    run(session, "docs.check", "docs/_build/html")
+    run("docs.check", "docs/_build/html")
 
 
 @nox.session
