@@ -197,7 +197,7 @@ class Gate:
             self._ledger.standing(),
             self._limit,
             waiting=len(self._queue),
-            waiting_bulk=sum(place.owner.is_bulk for place in self._queue),
+            waiting_bulk=len(self._queue) - bisect_left(self._queue, True, key=_is_bulk),
             bulk_waits_for=self._ask_for_bulk_again_at - self.now(),
             in_flight=self._in_flight,
             is_full=self._in_flight >= self._concurrency,
@@ -344,3 +344,7 @@ class Gate:
         again_at = self._again_at(self._queue[0])
         if now < again_at < math.inf:
             self._timer = self._loop.call_at(again_at, self._advance)
+
+
+def _is_bulk(place: Place) -> bool:
+    return place.owner.is_bulk
