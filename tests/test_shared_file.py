@@ -118,7 +118,7 @@ def test_many_that_make_it_at_once_have_one(tmp_path: Path) -> None:
 async def test_a_file_that_stays_locked_is_out_of_reach_and_then_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lucca_training_async._budget.sqlite._PATIENCE", 0.05)
+    monkeypatch.setattr("lucca_training_async._budget.sqlite.PATIENCE", 0.05)
     path = tmp_path / "lucca.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

@@ -60,7 +60,7 @@ async def test_a_file_that_another_process_is_just_making_is_waited_for(
 async def test_a_file_that_somebody_keeps_to_himself_is_out_of_reach(
     path: Path, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lucca_training_async._budget.sqlite._PATIENCE", 0.1)
+    monkeypatch.setattr("lucca_training_async._budget.sqlite.PATIENCE", 0.1)
     other = sqlite3.connect(path, isolation_level=None)
     try:
         other.execute("BEGIN EXCLUSIVE")

@@ -26,11 +26,20 @@ from .._budget_url import shown
 from ..errors import ConfigurationError
 from ..ledger import Cause, Wait
 from .pace import Pace
-from .steps import Close, Leave, Meet, Restore, Settle, Step, Take, UnreachableError, uptime
+from .steps import (
+    PATIENCE,
+    Close,
+    Leave,
+    Meet,
+    Restore,
+    Settle,
+    Step,
+    Take,
+    UnreachableError,
+    uptime,
+)
 from .tenant import Member, Slot, Tenant
 
-_PATIENCE = 2.0
-"""Seconds for one answer, or for a connection; what it gives must still be fresh."""
 _KEPT_FOR = 40 * 86_400_000
 """Milliseconds; longer than a monthly job is silent, which would take it for a loss."""
 _OLDEST = 5
@@ -225,8 +234,8 @@ def _client(url: str) -> Any:
         decode_responses=True,
         max_connections=1,
         protocol=2,  # that of Redis 5, which knows no other
-        socket_timeout=_PATIENCE,
-        socket_connect_timeout=_PATIENCE,
+        socket_timeout=PATIENCE,
+        socket_connect_timeout=PATIENCE,
         retry=Retry(NoBackoff(), 0),
     )
     # As the pool will make one: it finds out whether there are such options.

@@ -33,14 +33,12 @@ from .closures import logger
 from .lease import TIME_TO_BEGIN, SharedLease
 from .own import CLOCK_GRAIN
 from .replica import Replica
-from .steps import Close, Leave, Meet, Settle, Step, Store, Take, UnreachableError
+from .steps import PATIENCE, Close, Leave, Meet, Settle, Step, Store, Take, UnreachableError
 from .tenant import Ask, poll_every
 from .tokens import token_of
 
 T = TypeVar("T")
 _LOOK_EVERY = 60.0
-_LONGEST_TRY = 2.0
-"""Seconds that it takes to find out whether a store can be reached; see the stores' patience."""
 
 
 @attrs.define(eq=False)
@@ -304,7 +302,7 @@ class SharedLedger:
                 async with self._turn:
                     await self._meet()
                     self._share, self._alone = alone.share, None
-                    self._careful_until = self._clock() + 2 * (self.retry_every + _LONGEST_TRY)
+                    self._careful_until = self._clock() + 2 * (self.retry_every + PATIENCE)
                     logger.info("the shared budget is reached again (%s)", self._store.name)
 
     # -- its end

@@ -25,14 +25,12 @@ import attrs
 from ..errors import ConfigurationError
 from ..ledger import Cause, Wait
 from .pace import Pace
-from .steps import Step, UnreachableError, through, uptime
+from .steps import PATIENCE, Step, UnreachableError, through, uptime
 from .tenant import Member, Slot, Tenant
 
 _VERSION = 1
 _APPLICATION = int.from_bytes(b"Lucc")
 """What SQLite keeps in the header of a file, for whoever wants to know whose it is."""
-# As long as another process may keep the file to itself before we go on without it.
-_PATIENCE = 2.0
 _NOT_OURS = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 _NOT_ALLOWED = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
 
@@ -120,7 +118,7 @@ class SqliteStore:
             # With its log alone, the file goes back to what it was some time ago.
             self._has_lost_log = files[0] == self._files[0]
             self._disconnect()
-        ends_at = time.monotonic() + _PATIENCE
+        ends_at = time.monotonic() + PATIENCE
         while True:
             try:
                 return self._connect()
@@ -133,7 +131,7 @@ class SqliteStore:
 
     def _connect(self) -> sqlite3.Connection:
         connection = self._connection = sqlite3.connect(
-            self._path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
+            self._path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
         )
         is_new = self._is_new(connection)
         connection.execute("PRAGMA journal_mode = WAL")

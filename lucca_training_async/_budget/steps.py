@@ -108,6 +108,11 @@ class Leave:
         tenant.members.pop(self.client, None)
 
 
+PATIENCE = 2.0
+"""Seconds that a store may take to answer, before one goes on without it: an answer that comes so late
+must still be fresh."""
+
+
 class UnreachableError(Exception):
     """The store can't be reached, or can't do what it is asked; it may later."""
 
