@@ -109,8 +109,8 @@ class Leave:
 
 
 PATIENCE = 2.0
-"""Seconds that a store may take to answer, before one goes on without it: an answer that comes so late
-must still be fresh."""
+"""Seconds that a store may take to answer, before one goes on without it; what comes so late must
+still be fresh."""
 
 
 class UnreachableError(Exception):
