@@ -50,6 +50,12 @@ def pages_for(count: int, size: int = MOST_ITEMS) -> int:
     return -(-count // size)
 
 
+def list_saves(count: int, ids: int) -> bool:
+    """Whether a list of so many records takes fewer requests than so many ids by themselves."""
+    # It shows no more ids than it has records.
+    return pages_for(count) < min(count, ids)
+
+
 @attrs.define
 class PlanStats:
     """What a list took and brought.
@@ -242,9 +248,7 @@ class PlannedRun(BulkRun):
         if self._count is None:
             logger.info("plan each: Lucca gives no count; %d ids", ids)
             return False
-        pages = pages_for(self._count)
-        # It shows no more ids than it has records.
-        saves = pages < min(self._count, ids)
+        pages, saves = pages_for(self._count), list_saves(self._count, ids)
         told = "plan %s: the list has %d records on %d pages, and %d ids are asked for"
         logger.info(told, "list" if saves else "each", self._count, pages, ids)
         return saves

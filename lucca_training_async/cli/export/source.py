@@ -12,7 +12,7 @@ from contextlib import aclosing
 from typing import Any, Protocol, cast
 
 from ..._bulk import Failed, Found, Missing, OutcomeStream
-from ..._lists.plan import FEWEST_TO_PLAN, pages_for
+from ..._lists.plan import FEWEST_TO_PLAN, list_saves, pages_for
 from ...client import LuccaTrainingClient
 from ...errors import (
     AuthenticationError,
@@ -132,7 +132,7 @@ class Source:
         if len(wanted) <= FEWEST_TO_PLAN:
             return False
         count = await self._client.realized_trainings.count(priority="bulk")
-        is_worth_it = pages_for(count) < min(count, len(wanted))
+        is_worth_it = list_saves(count, len(wanted))
         if is_worth_it:
             self._tell_cost(Cost(len(wanted), pages_in(count)))
         return is_worth_it
