@@ -217,15 +217,14 @@ def mutation(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """CPU, memory, time and shared budgets beside their targets, to be read: it fails nobody."""
+    """Ours beside its targets, or, with ``-- peers``, beside other clients: it fails nobody."""
     session.install("-e", ".[dev]")
-    session.run("python", "-m", "tests.bench")
-
-
-@nox.session
-def peers(session: nox.Session) -> None:
-    """The same ids by the clients that one would take otherwise, for docs/peers.md."""
-    # What is generated isn't typed as strictly as we are, and nobody needs it but this.
-    session.install("-e", ".[dev]")
-    session.install("-r", "tests/bench/peers/requirements.txt")
-    session.run("python", "-m", "tests.bench.peers", *session.posargs)
+    part, *options = session.posargs or ["targets"]
+    if part == "peers":
+        # What is generated isn't typed as strictly as we are, and nobody needs it but this.
+        session.install("-r", "tests/bench/peers/requirements.txt")
+        session.run("python", "-m", "tests.bench.peers", *options)
+    elif part == "targets":
+        session.run("python", "-m", "tests.bench", *options)
+    else:
+        session.error(f"There is no part {part!r}: it is targets or peers.")

@@ -3,13 +3,17 @@
 cosmic-ray makes the changes, in copies of this repository, one for each core. What no test
 notices has "survived": a test is missing, or the change makes no difference, which only a person
 can tell. So the score says little by itself, and the list of the survivors is what is to be read.
+An area has some thousand changes, which take hours: ``--sample`` tries some of each module.
 """
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import json
 import os
 import queue
+import random
 import shutil
 import subprocess
 import sys
@@ -133,8 +137,20 @@ def run(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def change(folder: Path, module: str, tests: list[str]) -> Tally:
-    """Try all changes of a module in a copy, which is as before afterwards."""
+def skip_all_but(session: Path, sample: int) -> None:
+    """Leave as many changes to try, drawn by chance, the same ones each time."""
+    # Not a dependency of the tests, which are to be type-checked without it.
+    work_db: Any = importlib.import_module("cosmic_ray.work_db")
+    work_item: Any = importlib.import_module("cosmic_ray.work_item")
+    skipped = work_item.WorkResult(worker_outcome=work_item.WorkerOutcome.SKIPPED)
+    with work_db.use_db(str(session)) as changes:
+        pending = [item.job_id for item in changes.pending_work_items]
+        for job in random.Random(0).sample(range(len(pending)), max(len(pending) - sample, 0)):
+            changes.set_result(pending[job], skipped)
+
+
+def change(folder: Path, module: str, tests: list[str], sample: int | None) -> Tally:
+    """Try the changes of a module in a copy, which is as before afterwards."""
     began = time.monotonic()
     never = "\n".join(f'  "{pattern}",' for pattern in NEVER_CHANGED)
     (folder / "cosmic.toml").write_text(f"""
@@ -153,6 +169,8 @@ exclude-operators = [
     (folder / "session.sqlite").unlink(missing_ok=True)
     run(folder, "cosmic-ray", "init", "cosmic.toml", "session.sqlite")
     run(folder, "cr-filter-operators", "session.sqlite", "cosmic.toml")
+    if sample is not None:
+        skip_all_but(folder / "session.sqlite", sample)
     run(folder, "cosmic-ray", "exec", "cosmic.toml", "session.sqlite")
     survivors: list[dict[str, Any]] = []
     changes = 0
@@ -187,9 +205,9 @@ def copy_to(folder: Path) -> Path:
     return folder
 
 
-def main(name: str, *wanted: str) -> None:
+def main(name: str, wanted: list[str], sample: int | None) -> None:
     area = AREAS[name]
-    modules, tests = modules_of(area, list(wanted)), tests_of(area)
+    modules, tests = modules_of(area, wanted), tests_of(area)
     with tempfile.TemporaryDirectory() as scratch:
         copies: queue.SimpleQueue[Path] = queue.SimpleQueue()
         for number in range(min(os.cpu_count() or 1, len(modules))):
@@ -202,7 +220,7 @@ def main(name: str, *wanted: str) -> None:
         def in_a_copy(module: str) -> Tally:
             folder = copies.get()
             try:
-                return change(folder, module, tests)
+                return change(folder, module, tests, sample)
             finally:
                 copies.put(folder)
 
@@ -216,11 +234,20 @@ def main(name: str, *wanted: str) -> None:
     print(shown(f"All of {name} that was changed", sum(it.changes for it in tallies), survived))
 
 
+def asked() -> argparse.Namespace:
+    told = {name: [Path(it).stem for it in modules_of(area, [])] for name, area in AREAS.items()}
+    parser = argparse.ArgumentParser(
+        prog="nox -s mutation --",
+        description="Change the code of an area, or of some of its modules, and ask the tests.",
+        epilog="\n".join(f"{name}: {' '.join(stems)}" for name, stems in told.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("area", choices=AREAS)
+    parser.add_argument("module", nargs="*", help="all of them by default")
+    parser.add_argument("--sample", type=int, metavar="N", help="N changes of each, by chance")
+    return parser.parse_args(sys.argv[1:] or ["--help"])
+
+
 if __name__ == "__main__":
-    if len(sys.argv) < 2 or sys.argv[1] not in AREAS:
-        told = {
-            name: [Path(it).stem for it in modules_of(area, [])] for name, area in AREAS.items()
-        }
-        lines = [f"  {name}: {' '.join(stems)}" for name, stems in told.items()]
-        raise SystemExit("Which area, and which of its modules?\n" + "\n".join(lines))
-    main(*sys.argv[1:])
+    options = asked()
+    main(options.area, options.module, options.sample)

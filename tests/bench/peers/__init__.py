@@ -1,1 +1,1 @@
-"""What the clients cost and lose that one would take otherwise: ``nox -s peers``, docs/peers.md."""
+"""What clients cost and lose that one would take otherwise: ``nox -s bench -- peers``."""

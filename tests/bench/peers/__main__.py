@@ -120,7 +120,7 @@ def with_a_budget(names: list[str], count: int, rounds: int, generated: Path) ->
 
 
 def main() -> None:
-    asked = argparse.ArgumentParser(prog="nox -s peers --", description=__doc__)
+    asked = argparse.ArgumentParser(prog="nox -s bench -- peers", description=__doc__)
     asked.add_argument("--ids", type=int, default=5000)
     asked.add_argument("--rounds", type=int, default=5, help="without a budget")
     asked.add_argument("--budget-rounds", type=int, default=1, help="with one; 11 minutes each")
