@@ -294,6 +294,19 @@ def test_the_verdict(answers: list[Answer], code: int, last: str, problem: str |
 
 
 @pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (WELL, "no difference that can be seen (less than 0.6 s)"),
+        (attrs.evolve(WELL, clocks=None), "not known: no answer had a date"),
+        (Answer(NAMES[0], error=NO_RIGHT), "not known: only an answer that succeeds tells"),
+    ],
+)
+def test_why_the_clocks_are_not_known(answer: Answer, told: str) -> None:
+    verdict = judge(SETTINGS, [answer], datetime(2026, 1, 1))
+    assert dict(verdict.rows)["clocks"] == told
+
+
+@pytest.mark.parametrize(
     ("budget", "told"),
     [
         (Budget(50, 3, ledger="redis://h", clients=1), "47 of 50 requests a minute left, shared"),

@@ -189,7 +189,7 @@ def judge(settings: Settings, answers: Sequence[Answer], now: datetime) -> Verdi
         ("API key", _key(answers)),
         *((name, _list(asked.get(name))) for name in QUESTIONS),
         ("budget", _budget(settings, answers)),
-        ("clocks", "not known: no answer had a date" if best is None else str(best)),
+        ("clocks", f"not known: {_no_clocks(answers)}" if best is None else str(best)),
     ]
     problems = [_problem(answer.name, answer.error, now) for answer in answers if answer.error]
     if answers[-1].budget.alone:
@@ -206,6 +206,12 @@ def judge(settings: Settings, answers: Sequence[Answer], now: datetime) -> Verdi
 def _is_stricter(budget: Budget, settings: Settings) -> bool:
     own = settings.rate_limit
     return budget.limit is not None and own is not None and budget.limit < own.requests
+
+
+def _no_clocks(answers: Sequence[Answer]) -> str:
+    # A refusal's date is not handed on by the client.
+    succeeded = any(answer.error is None for answer in answers)
+    return "no answer had a date" if succeeded else "only an answer that succeeds tells"
 
 
 def _width(difference: Difference) -> float:
