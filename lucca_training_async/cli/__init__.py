@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 
 from .. import __version__
 from . import check, demo, export, get, sandbox
-from .connection import exit_codes
+from .connection import Exit, exit_codes
 from .options import Command, Parser
-from .terminal import forgive, tell
+from .terminal import forgive, tell, telling_json
 
 __all__ = ["main"]
 
@@ -50,7 +53,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: The arguments are wrong (2), or ask for the help or the version (0).
     """
+    given = sys.argv[1:] if argv is None else argv
+    _open_what_is_closed()
     forgive(sys.stdout, sys.stderr)
+    # Also what is wrong with the arguments themselves is told to who reads JSON.
+    with telling_json("--log-json" in given), _terminated_as_by_ctrl_c():
+        try:
+            return _run(given)
+        except KeyboardInterrupt:
+            tell("interrupted")
+            return Exit.INTERRUPTED
+
+
+def _run(argv: Sequence[str]) -> int:
     parser = _parser()
     args, unknown = parser.parse_known_args(argv)
     if unknown:
@@ -70,6 +85,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return code
+
+
+def _open_what_is_closed() -> None:
+    # Python has None for a stream that whoever started it has closed.
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 (it stays)
+
+
+@contextmanager
+def _terminated_as_by_ctrl_c() -> Generator[None, None, None]:
+    """Also while stdin is read, or a key is asked for, SIGTERM is what Ctrl-C is."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are none of its business
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _parser() -> Parser:

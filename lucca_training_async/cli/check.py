@@ -151,7 +151,10 @@ async def _ask(settings: Settings, name: str, path: str) -> Answer:
     settings = settings.replace(on_attempt=attempts.append)
     async with LuccaTrainingClient.from_settings(settings) as client:
         if (client.budget.next_slot_in or 0.0) > _A_MOMENT:
-            tell(f"the shared budget is used up: waiting for {client.budget.next_slot_in:.0f} s")
+            tell(
+                f"the shared budget is used up: waiting for {client.budget.next_slot_in:.0f} s",
+                level="WARNING",
+            )
         try:
             answer = await client.raw_get(path, _COUNT)
         except RequestError as error:

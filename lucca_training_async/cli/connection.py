@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import getpass
-import json
 import logging
 import os
 import re
@@ -27,17 +26,19 @@ from ..errors import (
     LuccaConnectionError,
     LuccaError,
     LuccaTimeoutError,
+    NotFoundError,
     OutageError,
     PermissionDeniedError,
     RateLimitedError,
     RequestError,
+    ResponseError,
     ServerError,
     SharedBudgetError,
 )
 from ..settings import ClientOptions, RateLimit, Settings
 from .advice import advice
 from .options import number
-from .terminal import tell
+from .terminal import log_line, tell
 
 _HOST, _KEY, _SHARED_BUDGET = "LUCCA_HOST", "LUCCA_API_KEY", "LUCCA_SHARED_BUDGET"
 _DEFAULT = RateLimit()
@@ -184,7 +185,8 @@ def _key(file: Path | None) -> str:
 def exit_code(error: LuccaError) -> Exit:
     """What an error that ends a command is told as."""
     match error:
-        case AuthenticationError() | PermissionDeniedError():
+        case AuthenticationError() | PermissionDeniedError() | NotFoundError():
+            # What a key may not read is a 404, too, to some.
             return Exit.REFUSED
         case (
             LuccaConnectionError()
@@ -194,6 +196,7 @@ def exit_code(error: LuccaError) -> Exit:
             | ServerError()
             | SharedBudgetError()
             | RequestError(transient=True)  # a page of something in front of Lucca
+            | ResponseError(status=300 | 301 | 302 | 303 | 307 | 308)  # a login, another host
         ):
             return Exit.UNREACHABLE
         case ConfigurationError():
@@ -258,10 +261,4 @@ class _JsonLines(logging.Formatter):
     """The log as JSON; what a record has as ``told`` is in it."""
 
     def format(self, record: logging.LogRecord) -> str:
-        told: dict[str, Any] = {
-            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
-            "level": record.levelname,
-            "message": record.getMessage(),
-            **getattr(record, "told", {}),
-        }
-        return json.dumps(told)  # in ASCII, which every stream can hold
+        return log_line(record.levelname, record.getMessage(), getattr(record, "told", {}))

@@ -22,7 +22,7 @@ from .connection import (
     settings_of,
 )
 from .options import Command, number
-from .terminal import json_line, table, tell
+from .terminal import json_line, plain_number, table, tell
 
 # A person waits: what a bulk run would wait a quarter of an hour for is told after two minutes.
 _RETRY = RetryPolicy(max_attempts=3, patience=120.0)
@@ -70,7 +70,10 @@ async def _get(settings: Settings, ids: Sequence[int], *, as_json: bool, is_quie
         if progress.waiting_for == "budget" and not told and not is_quiet:
             told = True
             # Of pauses and outages the log tells.
-            tell(f"{progress.done} of {progress.total}; the rest waits for the request budget")
+            tell(
+                f"{progress.done} of {progress.total}; the rest waits for the request budget",
+                level="INFO",
+            )
 
     async with LuccaTrainingClient.from_settings(settings) as client:
         result = await client.realized_trainings.get_many(
@@ -105,7 +108,7 @@ def rows_of(training: RealizedTraining) -> list[tuple[str, str]]:
         ("first day", training.session_starts_on),
         ("last day", training.session_ends_on),
         ("attended", "yes" if training.has_attended else "no"),
-        ("hours", f"{training.duration_in_hours:f}"),
+        ("hours", plain_number(training.duration_in_hours)),
     ]
     return [(name, "-" if value is None else str(value)) for name, value in values]
 

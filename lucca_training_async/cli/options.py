@@ -12,6 +12,7 @@ import attrs
 
 from ..errors import ConfigurationError
 from ..settings import ApiKey, RateLimit
+from .terminal import tell, tells_json
 
 _LONGEST_REPEATED = 12
 
@@ -45,6 +46,13 @@ class Parser(argparse.ArgumentParser):
         # "--api-key" is no abbreviation of "--api-key-file".
         options.setdefault("allow_abbrev", False)
         super().__init__(prog, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Tell what is wrong, and how it is used, unless that is told to a program."""
+        if tells_json():
+            tell(f"error: {message}")
+            self.exit(2)
+        super().error(message)
 
     def refuse(self, unknown: Sequence[str]) -> NoReturn:
         """Name the options among what can't be understood, and only count the rest."""

@@ -18,7 +18,7 @@ from ..sandbox import Sandbox
 from ..settings import RateLimit
 from .pretty import frame
 from .scenario import Scenario, ideal_seconds
-from .terminal import shown, wrapped
+from .terminal import plain_number, shown, wrapped
 
 _MOST_LOST_TOLD = 20
 _RECORDS_SHOWN = 5
@@ -94,7 +94,7 @@ class Report:
                 str(training.owner_id),
                 Text(shown(title or "-")),
                 str(training.session_ends_on),
-                f"{training.duration_in_hours:f}",
+                plain_number(training.duration_in_hours),
             )
         if found:
             self._console.print(records)

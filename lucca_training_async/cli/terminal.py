@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import sys
 import textwrap
+import time
 import unicodedata
-from collections.abc import Iterable, Sequence
-from typing import TextIO
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from decimal import Decimal
+from typing import Any, TextIO
 
 _NARROWEST = 40
 _WIDEST = 100
+_MOST_ZEROS = 100
 _INSTEAD = {
     "\ufffd": "?",
     "\u2026": "...",
@@ -23,13 +29,41 @@ _INSTEAD = {
 }
 
 
+_tells_json: ContextVar[bool] = ContextVar("_tells_json", default=False)
+
+
+@contextmanager
+def telling_json(wanted: bool) -> Generator[None, None, None]:
+    """Let all that is told meanwhile be lines of JSON, if that is wanted."""
+    token = _tells_json.set(wanted)
+    try:
+        yield
+    finally:
+        _tells_json.reset(token)
+
+
+def tells_json() -> bool:
+    """Whether what is told is to be read by a program."""
+    return _tells_json.get()
+
+
+def log_line(level: str, message: str, more: Mapping[str, Any]) -> str:
+    """What is told to a program, in ASCII, which every stream can hold."""
+    now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+    return json.dumps({"time": now, "level": level, "message": message, **more})
+
+
 def width() -> int:
     """The columns there are: those of the terminal (or COLUMNS), 80 where there is none."""
     return max(_NARROWEST, min(shutil.get_terminal_size((80, 24)).columns, _WIDEST))
 
 
-def tell(*texts: str) -> None:
+def tell(*texts: str, level: str = "ERROR") -> None:
     """Say something on stderr: in lines that fit a terminal, in one line each elsewhere."""
+    if tells_json():
+        for text in texts:
+            print(log_line(level, text, {}), file=sys.stderr)
+        return
     is_narrow = sys.stderr.isatty() or "COLUMNS" in os.environ
     for text in texts:
         lines = wrapped(text, width(), "  ", cut=False) if is_narrow else [text]
@@ -57,6 +91,12 @@ def shown(text: str, stream: TextIO | None = None) -> str:
         line = "".join(c for c in line if not unicodedata.combining(c))
         line = line.encode(encoding, "backslashreplace").decode(encoding)
     return line
+
+
+def plain_number(number: Decimal) -> str:
+    """A number as people and tables read it: 100, not 1E+2, but no line full of zeros."""
+    is_short = abs(number.adjusted()) <= _MOST_ZEROS
+    return format(number, "f") if is_short else str(number)
 
 
 def json_line(text: str, stream: TextIO | None = None) -> str:

@@ -24,10 +24,12 @@ class Cost:
     Attributes:
         records: How many records, or ids, it is about; None if nobody knows.
         requests: How many requests that takes; None if nobody knows.
+        is_rest: Whether others were sent before it was interrupted.
     """
 
     records: int | None
     requests: int | None
+    is_rest: bool = False
 
 
 def seconds_for(requests: int, limit: RateLimit | None) -> float:
@@ -75,12 +77,13 @@ def cost_in_words(cost: Cost, limit: RateLimit | None, what: str = "records") ->
     """What it will cost, told before it does."""
     if cost.records is None or cost.requests is None:
         return f"how many {what} there are is not known before they have come"
-    told = f"{number(cost.records, what)}: {number(cost.requests, 'requests')}"
+    requests = number(cost.requests, "more requests" if cost.is_rest else "requests")
+    told = f"{number(cost.records, what)}: {requests}"
     if limit is None:
         return told
     told += f", {span(seconds_for(cost.requests, limit))}"
     one_by_one = seconds_for(cost.records, limit)
-    if cost.requests < cost.records and one_by_one:
+    if not cost.is_rest and cost.requests < cost.records and one_by_one:
         told += f"; one by one it would be {span(one_by_one, about=False)}"
     return told
 

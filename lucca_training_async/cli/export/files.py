@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import stat
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ from time import monotonic
 import attrs
 
 from ..connection import WrongUseError
-from .journal import VERSION, Kept, Replay, mark, replay
+from .journal import BEGINNING, VERSION, Kept, Replay, mark, may_be_journal, replay
 from .question import Question, differences
 
 # More often would wear out a disk; what is lost with the power is asked for again.
@@ -77,7 +78,26 @@ def files_at(target: Path) -> Files:
         raise WrongUseError(f"--to is a directory: {target}")
     if not target.parent.is_dir():
         raise WrongUseError(f"--to is in a directory that is not there: {target.parent}")
-    return Files(target)
+    files = Files(target)
+    _check_places(files)
+    return files
+
+
+def _check_places(files: Files) -> None:
+    """Tell what can't work in the end before a request is spent."""
+    written = (files.target, files.failed, files.changes, files.state)
+    for path in (files.part, *written, *map(new, written)):
+        try:
+            if stat.S_ISDIR(path.lstat().st_mode):
+                raise WrongUseError(f"can't write {path}: a directory is in its place")
+        except FileNotFoundError:
+            continue
+        except OSError as error:  # its name is too long, say
+            fault = error.strerror or str(error)
+            raise WrongUseError(f"can't write {path}: {fault}") from None
+    for path in (files.failed, files.changes):
+        if Files(path).state.exists() or Files(path).part.exists():
+            raise WrongUseError(f"{path} is an export itself: choose another name for this one")
 
 
 class Journal:
@@ -105,6 +125,8 @@ class Journal:
             raise WrongUseError(f"another export to the same file is running ({path} is in use)")
         self._synced_at = monotonic()
         with open(self._file.fileno(), "rb", closefd=False) as lines:
+            self._is_another_thing: bool = not may_be_journal(lines.read(len(BEGINNING)))
+            lines.seek(0)
             self._replay: Replay = replay(lines)
         self.kept: Kept = self._replay.kept
 
@@ -114,6 +136,11 @@ class Journal:
         Raises:
             WrongUseError: It is.
         """
+        if self._is_another_thing and not restart:
+            raise WrongUseError(
+                f"{self._path} is in the way, and no unfinished export: "
+                "move it away, or lose it by --restart"
+            )
         header = self.kept.header
         if header is not None and not restart:
             if header[1] != VERSION:
@@ -139,6 +166,7 @@ class Journal:
         Raises:
             DiskError: As for ``append``.
         """
+        self._is_another_thing = False
         self._file.seek(0)
         self._file.truncate(0)
         self._replay = Replay()
@@ -164,7 +192,7 @@ class Journal:
                 self._file.seek(0, os.SEEK_END)
             raise disk_error(self._path, error) from None
         for line in lines:
-            assert self._replay.take(line)
+            self._replay.add(line)
 
     def _sync_now_and_then(self) -> None:
         if monotonic() >= self._synced_at + _SECONDS_BETWEEN_SYNCS:
@@ -182,7 +210,7 @@ class Journal:
         with suppress(OSError):
             self.sync()
         self._file.close()
-        if self.kept.header is None:
+        if self.kept.header is None and not self._is_another_thing:
             remove(self._path)
 
     def _refuse(self, why: str) -> None:

@@ -39,12 +39,15 @@ def finish(files: Files, journal: Journal, question: Question, ids: Ids | None) 
         journal.sync()
     assert kept.built is not None
     written = kept.built["written"]
+    # An export of another form shares their names, and what it has written is its own.
+    left_over = written_before(files)
     for path in (files.failed, files.changes, files.target):
         if path.name in written:
             put_into_place(path)
-        else:
-            remove(path)  # of the export before
-    state = {"export": question.plain() | {"update": False}, **kept.built["counts"]}
+        elif path.name in left_over:
+            remove(path)
+    asked = question.plain() | {"update": False}
+    state = {"export": asked, **kept.built["counts"], "written": written}
     write_new(files.state, [f"{json.dumps(state, indent=2)}\n".encode()])
     put_into_place(files.state)
     sync_folder(files.target.parent)
@@ -131,6 +134,29 @@ def digest(text: str) -> bytes:
     return blake2s(text.encode(), digest_size=8).digest()
 
 
+def state_of(files: Files) -> Mapping[str, Any]:
+    """What the last complete export has noted of itself.
+
+    Raises:
+        ValueError: Nothing, or something else.
+        OSError: It can't be read.
+    """
+    match json.loads(files.state.read_bytes()):
+        case {"export": dict()} as state:
+            return cast("dict[str, Any]", state)
+        case _:
+            raise ValueError("no state of an export")
+
+
+def written_before(files: Files) -> Collection[str]:
+    """The names of the files that the last complete export has written."""
+    try:
+        written = state_of(files).get("written")
+    except (OSError, ValueError):
+        return ()
+    return cast("list[str]", written) if isinstance(written, list) else ()
+
+
 def known_before(files: Files, question: Question) -> list[int] | None:
     """The ids in the last complete export; None if there is none.
 
@@ -140,8 +166,8 @@ def known_before(files: Files, question: Question) -> list[int] | None:
     if not files.target.exists() and not files.state.exists():
         return None
     try:
-        state: Mapping[str, Any] = json.loads(files.state.read_bytes())["export"]
-    except (OSError, ValueError, LookupError):
+        state: Mapping[str, Any] = state_of(files)["export"]
+    except (OSError, ValueError):
         raise WrongUseError(
             f"nothing tells what {files.target} is an export of ({files.state} is not there, or "
             "is no state): export it anew, without --update"
@@ -153,7 +179,7 @@ def known_before(files: Files, question: Question) -> list[int] | None:
         )
     try:
         return [key for key, _ in read_before(files.target)]
-    except (OSError, ValueError, LookupError):
+    except (OSError, ValueError, LookupError, TypeError, csv.Error):
         raise WrongUseError(
             f"{files.target} can't be read as an export: export it anew, without --update"
         ) from None

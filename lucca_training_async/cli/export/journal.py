@@ -77,36 +77,41 @@ class Replay:
             self._records.append((value["id"], begins_at))
             if self.kept.is_listed:
                 self._commit(value["id"])
-        else:
-            self._mark(value)
-        return True
+            return True
+        return self._mark(value)
 
-    def _mark(self, value: Sequence[Any]) -> None:
+    def add(self, line: bytes) -> None:
+        """Take in a line of our own making."""
+        if not self.take(line):
+            raise ValueError(f"no line of a journal: {line!r}")
+
+    def _mark(self, value: Sequence[Any]) -> bool:
         kept = self.kept
         match value:
-            case ["export", *_]:
+            case ["export", version, *more] if version != VERSION or _is_question(more):
                 kept.header = value
                 self._commit()
-            case ["next", cursor, count]:
+            case ["next", str() as cursor, int() | None as count]:
                 kept.cursor = cursor
                 kept.pages += 1
                 self._count(count)
                 self._commit()
-            case ["listed", count]:
+            case ["listed", int() | None as count]:
                 self._count(count)
                 self._commit()
                 kept.by_list = len(kept.records)
-            case ["trouble", trouble]:
+            case ["trouble", {"id": int() | None, "outcome": str()} as trouble]:
                 self._troubles.append(trouble)
                 if kept.is_listed:
                     self._commit(trouble["id"])
-            case ["gone", id]:
+            case ["gone", int() as id]:
                 self._commit(id)
-            case ["built", told]:
+            case ["built", {"counts": dict(), "written": list()} as told]:
                 kept.built = told
                 self._commit()
             case _:
-                raise AssertionError("lines are read by their words")
+                return False
+        return True
 
     def _count(self, count: int | None) -> None:
         kept = self.kept
@@ -124,7 +129,8 @@ class Replay:
         self.kept.length = self._at
 
 
-_WORDS = {"export", "next", "listed", "trouble", "gone", "built"}
+def _is_question(told: Sequence[Any]) -> bool:
+    return len(told) == 1 and isinstance(told[0], dict)
 
 
 def read_line(line: bytes) -> dict[str, Any] | list[Any] | None:
@@ -140,11 +146,17 @@ def read_line(line: bytes) -> dict[str, Any] | list[Any] | None:
         return None
     if isinstance(value, dict):
         record = cast("dict[str, Any]", value)
-        return record if isinstance(record.get("id"), int) else None
-    if isinstance(value, list):
-        told: list[Any] = cast(Any, value)
-        return told if told and told[0] in _WORDS else None
-    return None
+        return record if type(record.get("id")) is int else None
+    return cast(Any, value) if isinstance(value, list) else None
+
+
+BEGINNING = b'["export", '
+
+
+def may_be_journal(head: bytes) -> bool:
+    """Whether what begins so, or is no longer than this, may be one, torn off or whole."""
+    is_blank = not head.strip(b"\0")  # of a lost block, after a loss of power
+    return is_blank or BEGINNING.startswith(head[: len(BEGINNING)])
 
 
 def replay(lines: Iterable[bytes]) -> Replay:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -119,6 +120,8 @@ def job_of(args: argparse.Namespace, tally: Tally, note: Callable[..., None]) ->
     files = None if args.to == _STDOUT else files_at(Path(args.to))
     if files is None and (args.update or args.restart):
         raise WrongUseError("--update and --restart need a file: pass --to")
+    if files is None and sys.__stdout__ is None:
+        raise WrongUseError("stdout is closed: pass --to")
     settings = settings_of(args, on_attempt=note)
     ids = None if args.ids is None else read_ids(args.ids, args.ids_column)
     question = Question(

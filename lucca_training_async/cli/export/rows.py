@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from ...models import RealizedTraining
+from ..terminal import plain_number
 
 COLUMNS = (
     "id",
@@ -40,8 +41,9 @@ def row(record: RealizedTraining) -> list[str]:
 def line(cells: Iterable[str]) -> str:
     """A line of CSV."""
     written = io.StringIO(newline="")
-    csv.writer(written, lineterminator="\n").writerow(cells)
-    return written.getvalue()
+    # What the terminator consists of is quoted within a cell; before Python 3.13, nothing else.
+    csv.writer(written, lineterminator="\r\n").writerow(cells)
+    return written.getvalue().removesuffix("\r\n") + "\n"
 
 
 def header() -> str:
@@ -54,5 +56,7 @@ def _text(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    # 1E+2 is a number to few that read tables.
-    return format(value, "f") if isinstance(value, Decimal) else str(value)
+    if isinstance(value, Decimal):
+        return plain_number(value)
+    # Half of a character, which JSON can escape, is escaped here as well: UTF-8 can't hold it.
+    return str(value).encode("utf-8", "backslashreplace").decode()

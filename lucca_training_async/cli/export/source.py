@@ -134,11 +134,16 @@ class Source:
         count = await self._client.realized_trainings.count(priority="bulk")
         is_worth_it = list_saves(count, len(wanted))
         if is_worth_it:
-            self._tell_cost(Cost(len(wanted), pages_in(count)))
+            pages = pages_in(count)
+            # More than there are can't be in the list.
+            by_id = max(0, len(wanted) - (count or 0))
+            self._tell_cost(Cost(len(wanted), None if pages is None else pages + by_id))
         return is_worth_it
 
     async def _read_list(self) -> None:
         start = self._kept.cursor
+        if start is not None and self._wanted is None:
+            self._tell_cost_of_list(self._kept.count)
         try:
             await self._read_from(start)
         except (BadRequestError, NotFoundError) as error:
@@ -150,25 +155,26 @@ class Source:
             )
         else:
             return
-        if self._wanted is None:
-            self._keeper.begin_anew(self._question)
-        await self._read_from(None)
+        await self._read_from(None, anew=self._wanted is None)
 
-    async def _read_from(self, start: str | None) -> None:
+    async def _read_from(self, start: str | None, *, anew: bool = False) -> None:
         bad: list[DecodeError] = []
         listed = self._client.realized_trainings.list(**self._question.filters, on_error=bad.append)
         last: list[bytes] = []
         async with aclosing(listed.pages(start)) as pages:
             async for page in pages:
+                if anew:
+                    # Not before the list has been seen to answer: what was kept is lost by it.
+                    self._keeper.begin_anew(self._question)
+                    anew = False
                 lines = self._lines_of(page.items, bad)
-                if page.count is not None:
-                    self._tell_cost_of_list(page.count)
+                self._tell_cost_of_list(page.count)
                 if page.next is None:
                     # It is the last, unless the list can't be followed to its end.
                     last = lines
                     continue
                 self._keeper.append([*lines, mark("next", page.next, page.count)])
-                self._count_up(self._pages_left())
+                self._count_up(self._requests_left())
                 if self._is_enough(bool(lines)):
                     break
         self._check_length(start, len(last))
@@ -191,6 +197,13 @@ class Source:
     def _pages_left(self) -> int | None:
         count = self._kept.count
         return None if count is None else max(0, pages_for(count) - self._kept.pages)
+
+    def _requests_left(self) -> int | None:
+        """Of the list, and of the ids that it can't have, as it has fewer records than that."""
+        pages, count = self._pages_left(), self._kept.count
+        if self._wanted is None or pages is None or count is None:
+            return pages
+        return pages + max(0, len(self._wanted) - count)
 
     def _is_enough(self, has_shown: bool) -> bool:
         """Whether the ids that are left are better asked for by themselves."""
@@ -275,9 +288,11 @@ class Source:
         else:
             tally.done = len(kept.records) + len(kept.troubles)
 
-    def _tell_cost_of_list(self, count: int) -> None:
+    def _tell_cost_of_list(self, count: int | None) -> None:
         if self._wanted is None:
-            self._tell_cost(Cost(count, pages_in(count)))
+            pages, done = pages_in(count), self._kept.pages
+            left = None if pages is None else max(1, pages - done)
+            self._tell_cost(Cost(count, left, is_rest=done > 0))
 
     def _tell_cost(self, cost: Cost) -> None:
         if not self._has_announced:
