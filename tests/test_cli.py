@@ -54,7 +54,8 @@ class TestArguments:
             ("get 1 --quiet --verbose", "not allowed with"),
             ("check 1 2", "unrecognized arguments: 2 more"),
             ("check --hosts=x y", "unrecognized arguments: --hosts and 1 more"),
-            ("nonsense", "invalid choice"),
+            ("nonsense", "there is no such command: choose from "),
+            ("--api-key x check", "the API key is no argument"),
         ],
     )
     def test_what_can_not_work_is_refused(
@@ -70,6 +71,10 @@ def test_what_may_be_the_key_is_not_repeated(capsys: pytest.CaptureFixture[str])
     for line in ([KEY], ["1", KEY[:3], KEY], ["1", "--limit", KEY], ["1", f"--wrong={KEY}"]):
         with pytest.raises(SystemExit):
             main(["get", *line])
+        assert KEY not in capsys.readouterr().err
+    for line in ([KEY], ["--api-key", KEY, "check"], [f"--api-key={KEY}"], [KEY, "--log-json"]):
+        with pytest.raises(SystemExit):
+            main(line)
         assert KEY not in capsys.readouterr().err
 
 

@@ -85,6 +85,11 @@ def refused_setting(host: str, **options: Any) -> LuccaError:
         (answered(404, NotFoundError), "not found", "role"),
         (answered(429, RateLimitedError), "request budget spent", "--shared-budget"),
         (OutageError("no", url=URL_), "outage", "Wait"),
+        (
+            OutageError("no", url=URL_, last_seen=answered(503, ServerError)),
+            "Lucca is down",
+            "try again in some minutes",
+        ),
         (met(aiohttp.ConnectionTimeoutError()), "no connection in time", "firewall"),
         (met(aiohttp.SocketTimeoutError()), "no answer in time", "slow or down"),
         (met(TimeoutError()), "no answer in time", "slow or down"),

@@ -21,6 +21,7 @@ from lucca_training_async import (
     InvalidIdError,
     LuccaConnectionError,
     LuccaError,
+    NotFoundError,
     OutageError,
     PermissionDeniedError,
     RateLimitedError,
@@ -193,6 +194,8 @@ def at_a_terminal(host: str, typed: bytes | None) -> tuple[int, str]:
     [
         (AuthenticationError("", url="", status=401), 3),
         (PermissionDeniedError("", url="", status=403), 3),
+        (NotFoundError("", url="", status=404), 3),
+        (ResponseError("", url="", status=302), 4),
         (LuccaConnectionError("", url="", transient=False), 4),
         (OutageError("", url=""), 4),
         (RateLimitedError("", url="", status=429), 4),

@@ -185,8 +185,10 @@ class TestDemo:
         assert "5 of the 55 records found" in out
 
     @pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
-    def test_a_narrow_terminal(self, encoding: str) -> None:
-        told = run("demo", "--ids", "60", COLUMNS="60", PYTHONIOENCODING=encoding, NO_COLOR="1")
+    @pytest.mark.parametrize("term", ["xterm", "dumb"])
+    def test_a_narrow_terminal(self, encoding: str, term: str) -> None:
+        env = {"COLUMNS": "60", "PYTHONIOENCODING": encoding, "NO_COLOR": "1", "TERM": term}
+        told = run("demo", "--ids", "60", **env)
         assert (told.code, told.err) == (0, "")
         assert all(len(line) <= 60 for line in told.out.splitlines())
         assert told.out.isascii() is (encoding == "ascii")
@@ -207,10 +209,11 @@ class TestDemo:
         assert main(["demo", "--ids", "60", "--period", "0.1"]) == 1
         assert re.search(r"unaccounted for: 1, [\d,\s]+ and 2 more\n$", capsys.readouterr().out)
 
-    def test_ctrl_c(self) -> None:
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_ctrl_c(self, number: signal.Signals) -> None:
         with python(*CLI, "demo", "--ids", "5000") as process:
             lines_until(process, "faults")
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             _, err = process.communicate(timeout=SECONDS)
         assert (process.returncode, err) == (130, "interrupted\n")
 

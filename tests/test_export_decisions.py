@@ -141,6 +141,10 @@ def test_failures_have_the_order_of_the_ids_and_none_has_a_record() -> None:
         ("id\tname\n1\ta\n", "id", ["1"]),
         ("id\n1\n", "id", ["1"]),
         ("a,id\nx\n", "id", []),
+        ("id\r1\r2", "id", ["1", "2"]),
+        ("a,id\nx\u2028\x0b\x85y,1\n", "id", ["1"]),
+        ("1\u20282", None, ["1\u20282"]),
+        (f"a,id\n{'x' * 200_000},1\n", "id", ["1"]),
     ],
 )
 def test_ids_are_lines_or_a_column(text: str, column: str | None, values: list[str]) -> None:
@@ -153,9 +157,14 @@ def test_a_column_that_is_not_there(text: str, there: str) -> None:
         values_in(text, "id", "f")
 
 
+def test_what_is_no_table() -> None:
+    with pytest.raises(WrongUseError, match="f is no table of comma-separated values: "):
+        values_in('id,a\n1,"x\n2,y\n', "id", "f")
+
+
 def test_what_is_an_id() -> None:
-    none = ["0", "-1", "1.0", "2147483648", "9" * 5_000, "x", "٣", "1_0"]
-    ids = checked(["2", "1", "02", "2", "2147483647", *none])
+    none = ["0", "00", f"{0:050}{2**40}", "-1", "1.0", "2147483648", "9" * 5_000, "x", "٣", "1_0"]
+    ids = checked(["2", "1", "02", "2", f"{0:050}1", "2147483647", *none])
     assert ids.valid == [2, 1, 2147483647]
     assert [it["value"] for it in ids.refused] == none
     assert ids.fingerprint != checked(["1", "2", "2147483647", *none]).fingerprint

@@ -216,6 +216,7 @@ def test_a_terminal_of_60_columns(exports: Exports, env: dict[str, str]) -> None
 
 def test_a_terminal_without_rich(exports: Exports) -> None:
     told = in_terminal([*WITHOUT_RICH, *EXPORT], TERM="xterm")
+    assert max(map(len, told.splitlines())) <= 60
     assert 'for a bar: pip install "lucca-training-async[cli]"\r\n' in told
     assert "\x1b" not in told
     assert len(exports.ids("out.jsonl")) == 998

@@ -97,6 +97,7 @@ ODD: list[dict[str, Any]] = [
     {"id": 1_001, "ownerId": "416", "training": 5, "sessionEndsOn": 7, "hasAttended": None},
     {"id": 1_001, "ownerId": [416], "training": {"id": {}}, "sessionEndsOn": "2025-99-99"},
     {"id": 1_001, "ownerId": True, "training": [], "sessionEndsOn": "soon"},
+    {"id": 1_001, "training": {"title": "half of a character: \ud800"}},
 ]
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from .. import __version__
 from . import check, demo, export, get, sandbox
-from .connection import Exit, exit_codes
+from .connection import Exit, exit_codes, refuse_key
 from .options import Command, Parser
 from .terminal import forgive, tell, telling_json
 
@@ -111,6 +111,7 @@ def _parser() -> Parser:
     parser = Parser(_PROG, description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("--version", action="version", version=f"{_PROG} {__version__}")
     parser.set_defaults(run=None, parser=parser)
+    refuse_key(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
     for command in _COMMANDS:
         its = commands.add_parser(

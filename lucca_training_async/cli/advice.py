@@ -258,6 +258,8 @@ TABLE = (
 
 def advice(error: LuccaError) -> Row:
     """What an error is called for people, and what to do about it."""
+    if isinstance(error, OutageError) and error.last_seen is not None:
+        return advice(error.last_seen)
     return next(row for row in TABLE if row.is_about(error))
 
 

@@ -38,7 +38,7 @@ from ..errors import (
 from ..settings import ClientOptions, RateLimit, Settings
 from .advice import advice
 from .options import number
-from .terminal import log_line, tell
+from .terminal import in_lines, log_line, tell
 
 _HOST, _KEY, _SHARED_BUDGET = "LUCCA_HOST", "LUCCA_API_KEY", "LUCCA_SHARED_BUDGET"
 _DEFAULT = RateLimit()
@@ -95,7 +95,7 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help=f"a file that holds the API key (default: ${_KEY}, or a prompt)",
     )
-    group.add_argument("--api-key", action=_NoKey, nargs="?", help=argparse.SUPPRESS)
+    refuse_key(parser)
     group.add_argument(
         "--shared-budget",
         metavar="URL",
@@ -121,6 +121,11 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
     much.add_argument("--quiet", action="store_true", help="errors only")
     much.add_argument("--verbose", action="store_true", help="each request as well")
     told.add_argument("--log-json", action="store_true", help="the log as JSON, a line each")
+
+
+def refuse_key(parser: argparse.ArgumentParser) -> None:
+    """Say why ``--api-key`` is no option, wherever it stands."""
+    parser.add_argument("--api-key", action=_NoKey, nargs="?", help=argparse.SUPPRESS)
 
 
 class _NoKey(argparse.Action):
@@ -242,7 +247,7 @@ def _todo(text: str) -> Sequence[str]:
 def set_up_log(args: argparse.Namespace, usual: int = logging.WARNING) -> None:
     """The package's log on stderr, as much of it as was asked for, or as is usual."""
     handler = _ToStderr()
-    handler.setFormatter(_JsonLines() if args.log_json else logging.Formatter("%(message)s"))
+    handler.setFormatter(_JsonLines() if args.log_json else _Lines())
     logger = logging.getLogger("lucca_training_async")
     logger.handlers[:] = [handler]
     logger.propagate = False
@@ -255,6 +260,13 @@ class _ToStderr(logging.StreamHandler[Any]):
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr
         super().emit(record)
+
+
+class _Lines(logging.Formatter):
+    """The log for people."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return in_lines(super().format(record))
 
 
 class _JsonLines(logging.Formatter):

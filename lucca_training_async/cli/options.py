@@ -15,6 +15,8 @@ from ..settings import ApiKey, RateLimit
 from .terminal import tell, tells_json
 
 _LONGEST_REPEATED = 12
+# argparse's words, of which there is but the text.
+_NO_COMMAND = re.compile(r"argument COMMAND: invalid choice: .* \(choose from (.*)\)", re.DOTALL)
 
 
 @attrs.frozen
@@ -49,10 +51,12 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Tell what is wrong, and how it is used, unless that is told to a program."""
+        # What is no command may be the key, at the wrong place.
+        told = re.sub(_NO_COMMAND, r"there is no such command: choose from \1", message)
         if tells_json():
-            tell(f"error: {message}")
+            tell(f"error: {told}")
             self.exit(2)
-        super().error(message)
+        super().error(told)
 
     def refuse(self, unknown: Sequence[str]) -> NoReturn:
         """Name the options among what can't be understood, and only count the rest."""

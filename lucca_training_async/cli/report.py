@@ -18,17 +18,19 @@ from ..sandbox import Sandbox
 from ..settings import RateLimit
 from .pretty import frame
 from .scenario import Scenario, ideal_seconds
-from .terminal import plain_number, shown, wrapped
+from .terminal import plain_number, shown, width, wrapped
 
 _MOST_LOST_TOLD = 20
 _RECORDS_SHOWN = 5
+# Nothing looks at it; without it rich takes no width for a terminal that is dumb.
+_HEIGHT = 25
 
 
 class Report:
     """Tells on the terminal, or in a file, how the demo goes."""
 
     def __init__(self) -> None:
-        self._console = Console(highlight=False)
+        self._console = Console(highlight=False, width=width(), height=_HEIGHT)
 
     def announce(self, scenario: Scenario, limit: RateLimit, sandbox: Sandbox) -> None:
         """What is about to happen."""

@@ -64,10 +64,15 @@ def tell(*texts: str, level: str = "ERROR") -> None:
         for text in texts:
             print(log_line(level, text, {}), file=sys.stderr)
         return
-    is_narrow = sys.stderr.isatty() or "COLUMNS" in os.environ
     for text in texts:
-        lines = wrapped(text, width(), "  ", cut=False) if is_narrow else [text]
-        print("\n".join(shown(line, sys.stderr) for line in lines), file=sys.stderr)
+        print(in_lines(text), file=sys.stderr)
+
+
+def in_lines(text: str) -> str:
+    """A text as it is told on stderr."""
+    is_narrow = sys.stderr.isatty() or "COLUMNS" in os.environ
+    lines = wrapped(text, width(), "  ", cut=False) if is_narrow else [text]
+    return "\n".join(shown(line, sys.stderr) for line in lines)
 
 
 def forgive(*streams: object) -> None:

@@ -196,7 +196,7 @@ def read_before(target: Path) -> Iterator[tuple[int, str]]:
             for line in lines:
                 yield int(json.loads(line)["id"]), line
             return
-        table = csv.reader(lines)
+        table = rows.reader(lines)
         at = next(table, ["id"]).index("id")
         for cells in table:
             yield int(cells[at]), rows.line(cells)

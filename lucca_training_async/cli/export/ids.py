@@ -14,6 +14,7 @@ import attrs
 from ...models import MAX_ID
 from ..connection import WrongUseError
 from .journal import Trouble
+from .rows import LONGEST_CELL
 
 _STDIN = "-"
 _DELIMITERS = ",;\t|"
@@ -45,6 +46,8 @@ def read_ids(source: str, column: str | None) -> Ids:
         WrongUseError: They can't be read.
     """
     name = "stdin" if source == _STDIN else source
+    if source == _STDIN and sys.__stdin__ is None:
+        raise WrongUseError("the ids can't be read from stdin: it is closed")
     try:
         data = sys.stdin.buffer.read() if source == _STDIN else Path(source).read_bytes()
         text = data.decode("utf-8-sig")
@@ -77,6 +80,7 @@ def _column(lines: Sequence[str], column: str, name: str) -> Iterator[str]:
     header = lines[0] if lines else ""
     # French spreadsheets write semicolons.
     delimiter = max(_DELIMITERS, key=header.count)
+    csv.field_size_limit(LONGEST_CELL)
     # Strict, so that a quote that is not closed doesn't swallow what follows.
     table = csv.DictReader(lines, delimiter=delimiter, strict=True)
     columns = table.fieldnames or ()

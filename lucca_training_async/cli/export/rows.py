@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -27,6 +27,7 @@ COLUMNS = (
     "duration_in_hours",
 )
 _OF_THE_TRAINING = "training_"
+LONGEST_CELL = 2**31 - 1  # what a C long holds everywhere
 
 
 def row(record: RealizedTraining) -> list[str]:
@@ -44,6 +45,12 @@ def line(cells: Iterable[str]) -> str:
     # What the terminator consists of is quoted within a cell; before Python 3.13, nothing else.
     csv.writer(written, lineterminator="\r\n").writerow(cells)
     return written.getvalue().removesuffix("\r\n") + "\n"
+
+
+def reader(lines: Iterable[str]) -> Iterator[list[str]]:
+    """The rows of a table of ours, however long a title is."""
+    csv.field_size_limit(LONGEST_CELL)
+    return csv.reader(lines, strict=True)
 
 
 def header() -> str:
