@@ -76,6 +76,17 @@ def test_what_may_be_the_key_is_not_repeated(capsys: pytest.CaptureFixture[str])
         with pytest.raises(SystemExit):
             main(line)
         assert KEY not in capsys.readouterr().err
+    for line in (
+        ["check", f"-k{KEY}"],
+        ["check", f"--quiet={KEY}"],
+        ["--api-key-file", KEY, "check"],
+        *(["export", option, KEY] for option in ("--attended", "--owner", "--ended-from")),
+        ["sandbox", "--fault", f"{KEY}:1"],
+        ["demo", KEY],
+    ):
+        with pytest.raises(SystemExit):
+            main(line)
+        assert KEY not in capsys.readouterr().err
 
 
 class TestHelp:

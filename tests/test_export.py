@@ -111,7 +111,8 @@ class TestFiles:
 
     def test_nothing_at_all(self, exports: Exports) -> None:
         exports.write("ids.txt", [])
-        assert exports.run("--to", "out.csv", "--ids", "ids.txt")[0] == 0
+        code, told = exports.run("--to", "out.csv", "--ids", "ids.txt")
+        assert (code, told.splitlines()[0]) == (0, "there are no ids in ids.txt")
         assert exports.path("out.csv").read_text() == f"{','.join(COLUMNS)}\n"
         assert exports.requests() == 0
 

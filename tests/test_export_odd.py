@@ -123,7 +123,10 @@ class TestFilesInTheWay:
         ("name", "text"),
         [
             *(("out.jsonl.state.json", it) for it in ("", "[]", "5", '{"export": 5}', "{}", "\0")),
-            *(("out.jsonl", it) for it in ("x\n", "[]\n", "5\n", '{"id": null}\n', "{}\n", "\0")),
+            *(
+                ("out.jsonl", it)
+                for it in ("x\n", "[]\n", "5\n", '{"id": null}\n', '{"id": 1e400}\n', "{}\n", "\0")
+            ),
         ],
     )
     def test_what_is_no_export_is_not_updated(self, exports: Exports, name: str, text: str) -> None:

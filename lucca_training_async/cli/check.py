@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any, cast
 
 import attrs
@@ -21,8 +22,6 @@ from ..errors import (
     AuthenticationError,
     DecodeError,
     LuccaError,
-    NotFoundError,
-    PermissionDeniedError,
     RequestError,
 )
 from ..resources import Params
@@ -129,7 +128,7 @@ def _run(args: argparse.Namespace) -> int:
 
 async def _check(settings: Settings, *, is_quiet: bool) -> Exit:
     answers: list[Answer] = []
-    for name, path in QUESTIONS.items():
+    for name, path in islice(QUESTIONS.items(), _most(settings)):
         answers.append(await _ask(settings, name, path))
         error = answers[-1].error
         if error is not None and not advice(error).is_of_one_list:
@@ -142,6 +141,13 @@ async def _check(settings: Settings, *, is_quiet: bool) -> Exit:
             lines = [part for line in text.splitlines() for part in wrapped(line, width())]
             print("", *map(shown, lines), sep="\n")
     return verdict.code
+
+
+def _most(settings: Settings) -> int | None:
+    """How many questions the budget lets be asked at once; None for all of them."""
+    # A shared one counts them by itself.
+    limit = None if settings.shared_budget else settings.rate_limit
+    return None if limit is None else limit.requests
 
 
 async def _ask(settings: Settings, name: str, path: str) -> Answer:
@@ -233,8 +239,8 @@ def _code(answer: Answer, *, is_main: bool) -> Exit:
     match answer.error:
         case None:
             return Exit.OK
-        case PermissionDeniedError() | NotFoundError():
-            return Exit.REFUSED if is_main else Exit.OK
+        case error if not is_main and advice(error).is_of_one_list:
+            return Exit.OK
         case error:
             code = exit_code(error)
             return Exit.UNREACHABLE if code is Exit.FAILURES else code

@@ -16,6 +16,7 @@ from .terminal import tell, tells_json
 
 _LONGEST_REPEATED = 12
 # argparse's words, of which there is but the text.
+_LONG = re.compile(rf"'[^']{{{_LONGEST_REPEATED + 1},}}'|\"[^\"]{{{_LONGEST_REPEATED + 1},}}\"")
 _NO_COMMAND = re.compile(r"argument COMMAND: invalid choice: .* \(choose from (.*)\)", re.DOTALL)
 
 
@@ -51,8 +52,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Tell what is wrong, and how it is used, unless that is told to a program."""
-        # What is no command may be the key, at the wrong place.
+        # What is no command, or no value, may be the key, at the wrong place.
         told = re.sub(_NO_COMMAND, r"there is no such command: choose from \1", message)
+        told = re.sub(_LONG, "'...'", told)
         if tells_json():
             tell(f"error: {told}")
             self.exit(2)
@@ -60,7 +62,7 @@ class Parser(argparse.ArgumentParser):
 
     def refuse(self, unknown: Sequence[str]) -> NoReturn:
         """Name the options among what can't be understood, and only count the rest."""
-        names = [text.partition("=")[0] for text in unknown if re.match("--?[a-z]", text)]
+        names = [found[0] for text in unknown if (found := re.match("--[a-z-]+|-[a-z]", text))]
         others = len(unknown) - len(names)
         told = [*names, *([f"{others} more"] if others else [])]
         self.error(f"unrecognized arguments: {' and '.join(told)}")

@@ -20,10 +20,11 @@ def drawn(rows: Sequence[tuple[str, str]], columns: int) -> str:
     for name, value in rows:
         table.add_row(Text(name), Text(value))
     # Whether there is colour is decided by stdout, and by NO_COLOR.
-    real = Console(width=columns)
+    real = Console()
     text = Console(
         file=io.StringIO(),
         width=columns,
+        height=len(rows),  # without one, rich has its own width for a terminal that is dumb
         force_terminal=real.is_terminal,
         no_color=real.no_color,
         color_system="auto" if real.is_terminal else None,

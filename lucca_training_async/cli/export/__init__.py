@@ -45,6 +45,8 @@ def _run(args: argparse.Namespace) -> int:
     def command() -> Coroutine[Any, Any, Exit]:
         # Before there is an event loop, so that Ctrl-C ends the reading of stdin.
         job = job_of(args, tally, note)
+        if job.ids is not None and not job.ids.valid:
+            logger.warning("there are no ids in %s", "stdin" if args.ids == "-" else args.ids)
         return _export(job, restart=args.restart, wants_bar=wants_bar)
 
     return run_to_its_end(command)

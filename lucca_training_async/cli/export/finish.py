@@ -179,7 +179,7 @@ def known_before(files: Files, question: Question) -> list[int] | None:
         )
     try:
         return [key for key, _ in read_before(files.target)]
-    except (OSError, ValueError, LookupError, TypeError, csv.Error):
+    except (OSError, ValueError, LookupError, TypeError, OverflowError, csv.Error):
         raise WrongUseError(
             f"{files.target} can't be read as an export: export it anew, without --update"
         ) from None
