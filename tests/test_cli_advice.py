@@ -59,7 +59,7 @@ def proxy(status: int) -> Exception:
     return aiohttp.ClientHttpProxyError(cast(Any, None), (), status=status)
 
 
-def answered(status: int, kind: type[ResponseError] = ResponseError, **more: Any) -> LuccaError:
+def answered(status: int, kind: type[ResponseError] = ResponseError, **more: Any) -> ResponseError:
     return kind(f"{status}", url=URL_, status=status, **more)
 
 

@@ -187,8 +187,13 @@ class TestDemo:
     @pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
     @pytest.mark.parametrize("term", ["xterm", "dumb"])
     def test_a_narrow_terminal(self, encoding: str, term: str) -> None:
-        env = {"COLUMNS": "60", "PYTHONIOENCODING": encoding, "NO_COLOR": "1", "TERM": term}
-        told = run("demo", "--ids", "60", **env)
+        told = run(
+            *("demo", "--ids", "60"),
+            COLUMNS="60",
+            PYTHONIOENCODING=encoding,
+            NO_COLOR="1",
+            TERM=term,
+        )
         assert (told.code, told.err) == (0, "")
         assert all(len(line) <= 60 for line in told.out.splitlines())
         assert told.out.isascii() is (encoding == "ascii")
