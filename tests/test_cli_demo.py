@@ -33,6 +33,7 @@ from lucca_training_async.cli.scenario import (
 from lucca_training_async.resources import RealizedTrainings
 
 from .command_line import CLI, CLI_WITHOUT_RICH, SECONDS, lines_until, python, run
+from .posix import posix
 
 pytestmark = pytest.mark.processes
 
@@ -207,6 +208,7 @@ class TestDemo:
         assert main(["demo", "--ids", "60", "--period", "0.1"]) == 1
         assert re.search(r"unaccounted for: 1, [\d,\s]+ and 2 more\n$", capsys.readouterr().out)
 
+    @posix
     def test_ctrl_c(self) -> None:
         with python(*CLI, "demo", "--ids", "5000") as process:
             lines_until(process, "faults")

@@ -25,6 +25,7 @@ from lucca_training_async.cli.get import code_of, rows_of
 from lucca_training_async.sandbox import Fault, Sandbox
 
 from .command_line import CLI, CLI_WITHOUT_RICH, KEY, Told, call, environment, python, run
+from .posix import posix
 
 MINE = {
     "id": 5000,
@@ -121,6 +122,7 @@ class TestJson:
         if encoding == "utf-8":
             assert told.out.splitlines() == [record.to_json() for record in records]
 
+    @posix
     def test_a_reader_that_has_had_enough(self, sandbox: Sandbox) -> None:
         ids = [str(id) for id in range(1, 40)]
         env = environment(LUCCA_HOST=sandbox.url, LUCCA_API_KEY=sandbox.api_key)
@@ -136,6 +138,7 @@ class TestJson:
             assert running.stderr.read() == b""
         assert running.returncode == 1
 
+    @posix
     def test_a_full_disk(self, sandbox: Sandbox) -> None:
         env = environment(LUCCA_HOST=sandbox.url, LUCCA_API_KEY=sandbox.api_key)
         with open("/dev/full", "wb") as full:

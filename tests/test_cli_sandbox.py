@@ -22,6 +22,7 @@ from lucca_training_async.cli.sandbox import greeting, log_line
 from lucca_training_async.sandbox import Arrival
 
 from .command_line import CLI, CLI_WITHOUT_RICH, SECONDS, lines_until, python, run, url_in
+from .posix import posix
 
 
 @pytest.mark.parametrize(
@@ -75,6 +76,7 @@ def count(url: str) -> int:
 
 
 class TestSandbox:
+    @posix
     @pytest.mark.parametrize(
         ("command", "ending"), [(CLI, signal.SIGINT), (CLI_WITHOUT_RICH, signal.SIGTERM)]
     )
