@@ -15,6 +15,7 @@ import pytest
 
 from lucca_training_async import RealizedTraining
 from lucca_training_async.cli.export.files import Journal
+from lucca_training_async.cli.export.journal import mark
 from lucca_training_async.cli.export.rows import COLUMNS
 from lucca_training_async.sandbox import Fault
 
@@ -91,6 +92,10 @@ class TestFiles:
         exports.write("ids.txt", [7, 1])
         assert exports.run("--to", "out.jsonl", "--ids", "ids.txt")[0] == 1
         assert [it["outcome"] for it in exports.lines("out.failed.jsonl")] == ["missing"]
+
+    def test_what_is_no_id_is_a_failure_even_alone(self, exports: Exports) -> None:
+        assert exports.run("--to", "out.jsonl", "--ids", exports.write("ids.txt", ["x"]))[0] == 1
+        assert exports.requests() == 0
 
     def test_a_bad_item_of_a_list_is_kept_as_it_came(self, exports: Exports) -> None:
         exports.sandbox.put({"id": 9, "ownerId": "x", "hours": 2})
@@ -203,6 +208,16 @@ class TestResume:
         assert told.startswith("goes on after 300 records\n")
         assert len(exports.ids("out.jsonl")) == 998
 
+    def test_no_id_is_asked_for_again_whatever_was_answered(self, exports: Exports) -> None:
+        exports.sandbox.inject_always(Fault.error(400), id=5)
+        exports.sandbox.inject(Fault.error(401), id=60)
+        ids = exports.write("ids.txt", [7, 5, 1, 555, *range(20, 61)])
+        assert exports.run("--to", "out.jsonl", "--ids", ids)[0] == 3
+        assert exports.run("--to", "out.jsonl", "--ids", ids)[0] == 1
+        asked = [arrival.id for arrival in exports.sandbox.arrivals]
+        assert [asked.count(id) for id in ("7", "5", "1", "555", "60")] == [1, 1, 1, 1, 2]
+        assert exports.ids("out.failed.jsonl") == [7, 5, 555]
+
     def test_a_record_that_has_moved_to_a_later_page_comes_once(self, exports: Exports) -> None:
         self.break_off(exports)
         exports.sandbox.put(attrs.evolve(RECORD, id=7))
@@ -232,6 +247,40 @@ class TestResume:
         assert exports.run("--to", "out.jsonl", "--owner", "416", "--restart")[0] == 0
         assert exports.ids("out.jsonl") == [235]
 
+    def test_another_account_is_another_question(
+        self, exports: Exports, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.break_off(exports)
+        monkeypatch.setenv("LUCCA_HOST", "acme.ilucca.net")
+        assert "begun with another --host;" in exports.refused("--to", "out.jsonl")
+
+    def test_what_restart_has_begun_is_gone_on_with(self, exports: Exports) -> None:
+        self.break_off(exports)
+        exports.sandbox.inject(Fault.slow(0), Fault.error(401))
+        assert exports.run("--to", "out.jsonl", "--restart")[0] == 3
+        assert exports.requests() == 2
+        code, told = exports.run("--to", "out.jsonl")
+        assert (code, exports.requests()) == (0, 9)
+        assert told.startswith("goes on after 100 records\n")
+
+    @pytest.mark.parametrize(
+        ("options", "requests", "data"), [([], 0, b"built\n"), (["--restart"], 10, None)]
+    )
+    def test_files_that_were_built_need_but_their_places_unless_it_begins_anew(
+        self, exports: Exports, options: list[str], requests: int, data: bytes | None
+    ) -> None:
+        exports.run("--to", "out.jsonl")
+        whole = exports.path("out.jsonl").read_bytes()
+        exports.requests()
+        self.break_off(exports)
+        with exports.path("out.jsonl.part").open("ab") as part:
+            told = {"counts": {"records": 1}, "written": ["out.jsonl"]}
+            part.writelines([mark("listed", None), mark("built", told)])
+        exports.path("out.jsonl.new").write_bytes(b"built\n")
+        assert exports.run("--to", "out.jsonl", *options)[0] == 0
+        assert exports.requests() == requests
+        assert exports.path("out.jsonl").read_bytes() == (data or whole)
+
     def test_a_journal_of_another_version_is_refused(self, exports: Exports) -> None:
         exports.path("out.jsonl.part").write_text('["export", 99, {}]\n')
         assert "by another version of this program" in exports.refused("--to", "out.jsonl")
@@ -244,12 +293,13 @@ class TestResume:
 
     def test_where_the_place_is_forgotten_it_begins_anew(self, exports: Exports) -> None:
         self.break_off(exports)
+        exports.sandbox.remove(3)
         exports.sandbox.inject(Fault.error(400))
         exports.sandbox.inject(Fault.error(400))
         code, told = exports.run("--to", "out.jsonl")
         assert code == 0
         assert "Lucca no longer knows the place where it was" in told
-        assert len(exports.ids("out.jsonl")) == 998
+        assert exports.ids("out.jsonl") == [id for id in range(1, 1_001) if id not in (3, 7, 555)]
 
     def test_a_list_that_has_become_too_short_is_not_taken_for_whole(
         self, exports: Exports

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import pytest
 from lucca_training_async.sandbox import Fault
 
 from .exports import CLI, NO_BUDGET, SECONDS, Exports, exports
+from .posix import HEEDS_CTRL_C, posix
 from .processes import wait_until
 
 __all__ = ["exports"]
@@ -36,8 +36,11 @@ def process(*args: str, room: int | None = None) -> Generator[subprocess.Popen[s
     """The command, in a process that may write no more into a file than there is room for."""
 
     def prepare() -> None:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if HEEDS_CTRL_C is not None:
+            HEEDS_CTRL_C()
         if room is not None:
+            import resource
+
             resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
 
     # Who measures what the tests reach writes into a file as well, for which there is no room.
@@ -56,6 +59,7 @@ def process(*args: str, room: int | None = None) -> Generator[subprocess.Popen[s
             running.kill()
 
 
+@posix
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted(exports: Exports, number: signal.Signals) -> None:
     exports.sandbox.inject(Fault.slow(0), Fault.slow(0), Fault.slow(SECONDS))
@@ -107,6 +111,7 @@ def test_denials_of_some_ids_are_failures_of_those(exports: Exports) -> None:
     assert exports.ids("two.jsonl") == []
 
 
+@posix
 @pytest.mark.parametrize("name", ["out.jsonl", "out.csv"])
 @pytest.mark.parametrize("part_fits", [False, True])
 def test_a_full_disk(exports: Exports, name: str, part_fits: bool) -> None:
@@ -132,12 +137,24 @@ def test_a_full_disk(exports: Exports, name: str, part_fits: bool) -> None:
     assert exports.requests() == -(-(998 - kept) // 100)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+@posix
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_must_not_be_written(exports: Exports) -> None:
     exports.path("folder").mkdir(mode=0o500)
     assert "Permission denied" in exports.refused("--to", "folder/out.jsonl")
 
 
+@posix
+def test_a_full_disk_behind_stdout(exports: Exports) -> None:
+    with open("/dev/full", "wb") as full:
+        command = [*CLI, "export", *NO_BUDGET, "--quiet"]
+        told = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert told.returncode == 1
+    assert told.stderr == b"error: no room for stdout: No space left on device\n"
+    assert len(exports.sandbox.arrivals) <= 3
+
+
+@posix
 def test_nobody_reads_stdout_any_more(exports: Exports) -> None:
     with process("--quiet") as running:
         assert running.stdout is not None
@@ -191,6 +208,7 @@ def in_terminal(command: list[str], **env: str) -> str:
 EXPORT = ["export", *NO_BUDGET, "--to", "out.jsonl"]
 
 
+@posix
 @pytest.mark.parametrize(
     "env",
     [
@@ -214,6 +232,17 @@ def test_a_terminal_of_60_columns(exports: Exports, env: dict[str, str]) -> None
     assert "998 records in out.jsonl" in shown
 
 
+@posix
+@pytest.mark.parametrize("option", ["--quiet", "--log-json"])
+def test_a_terminal_that_is_to_show_no_bar(exports: Exports, option: str) -> None:
+    told = in_terminal([*CLI, *EXPORT, option], TERM="xterm")
+    assert "\x1b" not in told
+    assert [json.loads(line)["level"] for line in told.splitlines()] == (
+        [] if option == "--quiet" else ["INFO", "INFO"]
+    )
+
+
+@posix
 def test_a_terminal_without_rich(exports: Exports) -> None:
     told = in_terminal([*WITHOUT_RICH, *EXPORT], TERM="xterm")
     assert 'for a bar: pip install "lucca-training-async[cli]"\r\n' in told
