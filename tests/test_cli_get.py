@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -17,11 +18,15 @@ from lucca_training_async import (
     BulkStats,
     DecodeError,
     LuccaError,
+    LuccaTrainingClient,
     OutageError,
     PermissionDeniedError,
+    Progress,
     RealizedTraining,
+    Settings,
 )
 from lucca_training_async.cli.get import code_of, rows_of
+from lucca_training_async.resources import RealizedTrainings
 from lucca_training_async.sandbox import Fault, Sandbox
 
 from .command_line import CLI, CLI_WITHOUT_RICH, KEY, Told, call, environment, python, run
@@ -192,6 +197,30 @@ class TestTheBudget:
                 assert running.stderr is not None
                 line = running.stderr.readline()
         assert re.fullmatch(r"\d+ of 59; the rest waits for the request budget\n", line)
+
+    def test_people_do_not_wait_for_long_nor_behind_others(
+        self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[object] = []
+        made = LuccaTrainingClient.from_settings
+        waiting = Progress(1, 3, 1, 0, 0, 0, 0.5, "budget", None)
+
+        def from_settings(settings: Settings) -> LuccaTrainingClient:
+            asked.append(settings.retry.patience)
+            return made(settings)
+
+        async def get_many(_: object, __: object, **options: Any) -> BulkResult:
+            for _again in range(3):
+                options["on_progress"](waiting)
+            asked.append((options["plan"], options["priority"]))
+            return BulkResult({}, [], {}, [], BulkStats())
+
+        monkeypatch.setattr(LuccaTrainingClient, "from_settings", from_settings)
+        monkeypatch.setattr(RealizedTrainings, "get_many", get_many)
+        waits = "1 of 3; the rest waits for the request budget\n"
+        assert get(sandbox, "1", "2", "3") == (0, "", waits)
+        assert get(sandbox, "1", "2", "3", "--quiet") == (0, "", "")
+        assert asked == [120.0, ("each", "interactive")] * 2
 
 
 @contextmanager

@@ -114,6 +114,17 @@ class TestFiles:
         # The count, the pages until one has shown none, perhaps one ahead, and what is left.
         assert exports.requests() - (1 + 8 + 2) in (0, 1)
 
+    def test_names_in_capitals_and_ids_from_a_spreadsheet(self, exports: Exports) -> None:
+        exports.path("IDS.CSV").write_bytes("\ufeffid;name\r\n235;é\r\n".encode())
+        ids = ["--ids", "IDS.CSV", "--ids-column", "id"]
+        for name in ("OUT.CSV", "OUT.JSONL"):
+            assert exports.run("--to", name, *ids)[0] == 0
+            assert exports.run("--to", name, *ids, "--update")[1].endswith(
+                f"1 record in {name}, 0 added, 0 changed, 0 removed\n"
+            )
+        assert exports.path("OUT.CSV").read_text("utf-8").startswith(",".join(COLUMNS))
+        assert exports.ids("OUT.JSONL") == [235]
+
     def test_nothing_at_all(self, exports: Exports) -> None:
         exports.write("ids.txt", [])
         assert exports.run("--to", "out.csv", "--ids", "ids.txt")[0] == 0
@@ -151,6 +162,10 @@ class TestWrongUse:
             (["--ids", "none.txt"], "the ids can't be read from none.txt: No such file"),
             (["--ids", "latin.txt"], "it is no text in UTF-8"),
             (["--ids", "x", "--owner", "1"], "--ids and filters do not go together"),
+            (["--ids", "x", "--training", "1"], "--ids and filters do not go together"),
+            (["--ids", "x", "--attended", "no"], "--ids and filters do not go together"),
+            (["--ids", "x", "--ended-from", "2025-01-01"], "--ids and filters do not go together"),
+            (["--ids", "x", "--ended-to", "2025-01-01"], "--ids and filters do not go together"),
             (["--ids-column", "id"], "--ids-column needs --ids"),
             (["--owner", "1,x"], "an id is an integer from 1 to 2147483647, not 'x'"),
             (["--ended-to", "soon"], "must be a day such as 2025-01-31, not 'soon'"),
