@@ -16,12 +16,17 @@ import pytest
 from lucca_training_async import (
     Budget,
     LuccaTrainingClient,
+    MemoryLedger,
     PermissionDeniedError,
     RateLimit,
     Settings,
 )
 from lucca_training_async.cli.check import QUESTIONS, Answer, judge
+from lucca_training_async.cli.check import (
+    _check as run_check,  # pyright: ignore[reportPrivateUsage]
+)
 from lucca_training_async.cli.clock import Difference
+from lucca_training_async.cli.connection import Exit
 from lucca_training_async.sandbox import Fault, Sandbox
 
 from .command_line import CLI_WITHOUT_RICH, KEY, Told, call, run
@@ -243,6 +248,25 @@ class TestSharedBudget:
         assert (told.code, told.out) == (2, "")
         assert told.err.startswith("error: shared_budget: there is no folder ")
         assert "\nto do: Correct --shared-budget" in told.err
+
+
+@pytest.mark.parametrize("is_quiet", [False, True])
+async def test_a_shared_budget_that_is_used_up_is_waited_for(
+    is_quiet: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    async with Sandbox(api_key=KEY, size=9, rate_limit=None) as sandbox:
+        shared = MemoryLedger()
+        # Nobody else's clock is asked.
+        shared._store.clock = asyncio.get_running_loop().time  # pyright: ignore
+        settings = Settings(sandbox.url, KEY, rate_limit=RateLimit(4), shared_budget=shared)
+        async with LuccaTrainingClient.from_settings(settings) as other:
+            for _ in range(4):
+                await other.raw_get(DEMANDS)
+        verdict = await run_check(settings, is_quiet=is_quiet)
+    assert verdict is Exit.OK
+    told = "" if is_quiet else "the shared budget is used up: waiting for 60 s\n"
+    assert capsys.readouterr().err == told
 
 
 def _checked(sandbox: Sandbox, url: str) -> Told:
