@@ -98,9 +98,19 @@ class TestSettings:
         assert settings.rate_limit.requests == 20
         assert (settings.shared_budget, settings.max_concurrency) == (shared, 3)
         assert (settings.trust_env, settings.allow_any_host) == (False, False)
-        given = parser.parse_args(["--host", "x.example", "--allow-any-host", "--trust-env"])
+        given = parser.parse_args(
+            [
+                "--host",
+                "x.example",
+                "--allow-any-host",
+                "--trust-env",
+                "--shared-budget",
+                f"{shared}x",
+            ]
+        )
         settings = settings_of(given)
         assert (settings.base_url.host, settings.trust_env) == ("x.example", True)
+        assert settings.shared_budget == f"{shared}x"
 
 
 class TestTheKey:

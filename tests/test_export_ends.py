@@ -100,6 +100,16 @@ def test_a_role_without_the_right(exports: Exports) -> None:
     assert exports.ids("out.failed.jsonl") == [7]
 
 
+def test_a_key_that_is_refused_is_not_tried_with_each_id(
+    exports: Exports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LUCCA_API_KEY", "another-key")
+    ids = exports.write("ids.txt", range(1, 301))
+    code, told = exports.run("--to", "out.jsonl", "--ids", ids)
+    assert (code, exports.requests()) == (3, 1)
+    assert "the list is no use" not in told
+
+
 def test_denials_of_some_ids_are_failures_of_those(exports: Exports) -> None:
     exports.sandbox.inject_always(Fault.error(403), id=3)
     exports.sandbox.inject_always(Fault.error(403), id=2)
@@ -152,6 +162,14 @@ def test_a_full_disk_behind_stdout(exports: Exports) -> None:
     assert told.returncode == 1
     assert told.stderr == b"error: no room for stdout: No space left on device\n"
     assert len(exports.sandbox.arrivals) <= 3
+
+
+@posix
+def test_what_goes_to_stdout_goes_as_it_comes(exports: Exports) -> None:
+    exports.sandbox.inject_always(Fault.slow(SECONDS), id=2)
+    with process("--quiet", "--ids", exports.write("ids.txt", [2, 1])) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline().startswith('{"id": 1,')
 
 
 @posix
@@ -230,6 +248,14 @@ def test_a_terminal_of_60_columns(exports: Exports, env: dict[str, str]) -> None
     cost = r"\d+ of 10 requests, 999,\d+ left in the budget"
     assert any(re.fullmatch(cost, line) for line in lines)
     assert "998 records in out.jsonl" in shown
+
+
+@posix
+def test_a_terminal_tells_what_it_waits_for(exports: Exports) -> None:
+    exports.sandbox.inject(Fault.slow(0), Fault.too_many_requests(2))
+    told = in_terminal([*CLI, *EXPORT], TERM="xterm", NO_COLOR="1")
+    assert re.search(r"waits for the end of a pause after a 429, at \d\d:\d\d:\d\d", told)
+    assert len(exports.ids("out.jsonl")) == 998
 
 
 @posix
