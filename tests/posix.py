@@ -5,14 +5,21 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+
+FULL = Path("/dev/full")
 
 posix = pytest.mark.skipif(
     sys.platform == "win32",
     reason="Windows has no such signals, terminals, limits, rights or special files",
 )
 """Marks a test that sends signals, opens a terminal, or takes room or rights away."""
+
+with_full = pytest.mark.skipif(
+    not FULL.exists(), reason="only Linux has a disk that is always full"
+)
 
 
 def _heed() -> None:

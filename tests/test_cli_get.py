@@ -30,7 +30,7 @@ from lucca_training_async.resources import RealizedTrainings
 from lucca_training_async.sandbox import Fault, Sandbox
 
 from .command_line import CLI, CLI_WITHOUT_RICH, KEY, Told, call, environment, python, run
-from .posix import posix
+from .posix import FULL, posix, with_full
 
 MINE = {
     "id": 5000,
@@ -143,10 +143,10 @@ class TestJson:
             assert running.stderr.read() == b""
         assert running.returncode == 1
 
-    @posix
+    @with_full
     def test_a_full_disk(self, sandbox: Sandbox) -> None:
         env = environment(LUCCA_HOST=sandbox.url, LUCCA_API_KEY=sandbox.api_key)
-        with open("/dev/full", "wb") as full:
+        with FULL.open("wb") as full:
             told = subprocess.run(
                 [sys.executable, *CLI, "get", "1", "--json"],
                 stdout=full,

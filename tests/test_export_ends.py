@@ -17,7 +17,7 @@ import pytest
 from lucca_training_async.sandbox import Fault
 
 from .exports import CLI, NO_BUDGET, SECONDS, Exports, exports
-from .posix import HEEDS_CTRL_C, posix
+from .posix import FULL, HEEDS_CTRL_C, posix, with_full
 from .processes import wait_until
 
 __all__ = ["exports"]
@@ -154,9 +154,9 @@ def test_a_folder_that_must_not_be_written(exports: Exports) -> None:
     assert "Permission denied" in exports.refused("--to", "folder/out.jsonl")
 
 
-@posix
+@with_full
 def test_a_full_disk_behind_stdout(exports: Exports) -> None:
-    with open("/dev/full", "wb") as full:
+    with FULL.open("wb") as full:
         command = [*CLI, "export", *NO_BUDGET, "--quiet"]
         told = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
     assert told.returncode == 1
