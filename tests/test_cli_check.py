@@ -72,6 +72,10 @@ class TestAllIsWell:
 
     def test_quiet(self, sandbox: Sandbox) -> None:
         assert check(sandbox, "--quiet") == (0, "", "")
+        told = check(sandbox, "--quiet", LUCCA_API_KEY="wrong")
+        assert (told.code, told.err) == (3, "")
+        assert rows(told)["API key"] == "refused"
+        assert told.out.endswith("\nNot ready: key refused.\n")
 
     def test_verbose(self, sandbox: Sandbox) -> None:
         assert check(sandbox, "--verbose").err.count(" -> 200 in ") == 3

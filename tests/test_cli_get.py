@@ -80,6 +80,12 @@ class TestTables:
         assert re.findall(r"^│ ([\w ]+?) +│ (.+?) +│$", told.out, re.MULTILINE) == DOCUMENTED
         assert "\x1b" not in told.out
 
+    def test_colours_are_for_terminals_that_want_them(self, sandbox: Sandbox) -> None:
+        # So rich is told that a pipe is a terminal.
+        forced = {"FORCE_COLOR": "1", "TERM": "xterm-256color"}
+        assert "\x1b[36m" in process(sandbox, "235", **forced).out
+        assert "\x1b[36m" not in process(sandbox, "235", **forced, NO_COLOR="1").out
+
     def test_aligned_text_without_rich(self, sandbox: Sandbox) -> None:
         told = process(sandbox, "235", cli=CLI_WITHOUT_RICH)
         assert (told.code, told.err) == (0, "")
