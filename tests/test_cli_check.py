@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 import threading
 from collections.abc import Generator
@@ -58,7 +59,8 @@ class TestAllIsWell:
         told = check(sandbox)
         assert (told.code, told.err) == (0, "")
         found = rows(told)
-        assert found.pop("clocks").startswith("no difference that can be seen")
+        seen = r"no difference that can be seen \(less than \d(\.\d)? s\)"
+        assert re.fullmatch(seen, found.pop("clocks"))
         assert found == {
             "host": f"{sandbox.url}: answers",
             "API key": "accepted",
@@ -124,6 +126,26 @@ def test_failures(
     assert len(sandbox.arrivals) == sent
     assert told.out.endswith(f"Not ready: {last}.\n")
     assert todo in " ".join(told.out.split())
+
+
+@pytest.mark.parametrize(
+    ("fault", "host", "key"),
+    [
+        (Fault.error(401), "answers", "refused"),
+        (Fault.error(403), "answers", "accepted"),
+        (Fault.too_many_requests(30), "answers", "not known"),
+        (Fault.internal_error(), "answers with an error", "not known"),
+        (PAGE, "answers, but not as Lucca does", "not known"),
+        (Fault.drop(), "no answer", "not known"),
+    ],
+    ids=lambda it: getattr(it, "name", str(it)),
+)
+def test_what_a_failure_shows_of_host_and_key(
+    fault: Fault, host: str, key: str, sandbox: Sandbox
+) -> None:
+    sandbox.inject(*[fault] * 3)
+    found = rows(check(sandbox))
+    assert (found["host"], found["API key"]) == (f"{sandbox.url}: {host}", key)
 
 
 class TestTheRest:
