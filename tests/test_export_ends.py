@@ -170,6 +170,8 @@ def test_what_goes_to_stdout_goes_as_it_comes(exports: Exports) -> None:
     with process("--quiet", "--ids", exports.write("ids.txt", [2, 1])) as running:
         assert running.stdout is not None
         assert running.stdout.readline().startswith('{"id": 1,')
+        # The other has not been given up yet, nor tried again.
+        assert sorted(arrival.id for arrival in exports.sandbox.arrivals) == ["1", "2"]
 
 
 @posix
