@@ -45,6 +45,7 @@ def process(*args: str, room: int | None = None) -> Generator[subprocess.Popen[s
 
     # Who measures what the tests reach writes into a file as well, for which there is no room.
     env = {it: os.environ[it] for it in os.environ if room is None or "COVERAGE" not in it}
+    env.pop("PYTHONUNBUFFERED", None)  # as users run it
     with subprocess.Popen(
         [*CLI, "export", *NO_BUDGET, *args],
         stdout=subprocess.PIPE,
