@@ -116,6 +116,14 @@ class TestSandbox:
             assert [asked(url, f"/{id}")["id"] for id in (2, 9, 1001)] == [2, 9, 1001]
             assert count(url) == 1010 - 2 - 991
 
+    def test_its_budget_is_as_given(self) -> None:
+        with python(*CLI, "sandbox", "--limit", "5", "--period", "0.25") as process:
+            greeting = lines_until(process, "export LUCCA_API_KEY=")
+        assert "budget   5 requests per 0.25 s" in greeting
+        assert (
+            "Let LuccaTrainingClient.from_env(rate_limit=RateLimit(5, 0.25)) find it:" in greeting
+        )
+
     def test_faults(self) -> None:
         with serving("--fault", "error=418:100%") as (process, url):
             assert asked(url, "/1") == 418

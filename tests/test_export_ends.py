@@ -90,6 +90,17 @@ def test_no_answer(exports: Exports, monkeypatch: pytest.MonkeyPatch) -> None:
     assert how == "not done; 0 records kept, and the same command goes on from there"
 
 
+def test_what_to_pass_is_told_as_an_option(
+    exports: Exports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LUCCA_HOST", "http://127.0.0.1:1")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    code, told = exports.run("--to", "out.jsonl")
+    assert code == 4
+    assert "pass --trust-env" in told
+    assert "=True" not in told
+
+
 def test_a_role_without_the_right(exports: Exports) -> None:
     exports.sandbox.inject(*[Fault.error(403)] * 40)
     exports.write("ids.txt", range(1, 101))
