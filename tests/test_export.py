@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sys
 from datetime import date
 from decimal import Decimal
@@ -20,6 +21,7 @@ from lucca_training_async.cli.export.rows import COLUMNS
 from lucca_training_async.sandbox import Fault
 
 from .exports import Exports, exports
+from .posix import posix
 
 __all__ = ["exports"]
 
@@ -305,6 +307,19 @@ class TestResume:
         assert "another export to the same file is running" in exports.refused("--to", "out.jsonl")
         journal.close()
         assert exports.files == {}  # neither has begun anything
+
+    @posix
+    def test_a_journal_that_the_other_has_just_removed_is_not_written_to(
+        self, exports: Exports, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def overtaken(path: Path, *args: int) -> int:
+            descriptor = opened(path, *args)
+            path.unlink()
+            return descriptor
+
+        opened = os.open
+        monkeypatch.setattr(os, "open", overtaken)
+        assert "another export to the same file is running" in exports.refused("--to", "out.jsonl")
 
     def test_where_the_place_is_forgotten_it_begins_anew(self, exports: Exports) -> None:
         self.break_off(exports)
