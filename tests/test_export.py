@@ -230,7 +230,9 @@ class TestResume:
         exports.sandbox.inject(Fault.error(401), id=60)
         ids = exports.write("ids.txt", [7, 5, 1, 555, *range(20, 61)])
         assert exports.run("--to", "out.jsonl", "--ids", ids)[0] == 3
-        assert exports.run("--to", "out.jsonl", "--ids", ids)[0] == 1
+        code, told = exports.run("--to", "out.jsonl", "--ids", ids)
+        assert code == 1
+        assert "45 ids: " in told  # of all, not of those that are left
         asked = [arrival.id for arrival in exports.sandbox.arrivals]
         assert [asked.count(id) for id in ("7", "5", "1", "555", "60")] == [1, 1, 1, 1, 2]
         assert exports.ids("out.failed.jsonl") == [7, 5, 555]
