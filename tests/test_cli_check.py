@@ -160,6 +160,7 @@ class TestTheRest:
         assert told.code == code
         assert len(sandbox.arrivals) == 3
         assert rows(told)["API key"] == "accepted"
+        assert rows(told)["host"] == f"{sandbox.url}: answers"
         assert " no: " in told.out
         assert "To do: " in told.out
 

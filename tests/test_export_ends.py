@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -164,6 +165,26 @@ def test_a_full_disk(exports: Exports, name: str, part_fits: bool) -> None:
 def test_a_folder_that_must_not_be_written(exports: Exports) -> None:
     exports.path("folder").mkdir(mode=0o500)
     assert "Permission denied" in exports.refused("--to", "folder/out.jsonl")
+
+
+def test_a_full_disk_at_the_very_end(exports: Exports, monkeypatch: pytest.MonkeyPatch) -> None:
+    fsync = os.fsync
+
+    def full(descriptor: int) -> None:
+        if exports.path("out.jsonl.new").exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(descriptor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        code, told = exports.run("--to", "out.jsonl")
+    assert code == 1
+    assert "error: no room for out.jsonl: No space left on device; 998 records kept" in told
+    # What would be written anew takes no room until then.
+    assert set(exports.files) == {"out.jsonl.part"}
+    exports.requests()
+    assert (exports.run("--to", "out.jsonl")[0], exports.requests()) == (0, 0)
+    assert len(exports.ids("out.jsonl")) == 998
 
 
 @with_full
