@@ -83,6 +83,9 @@ def tests(session: nox.Session) -> None:
     if session.posargs:
         session.warn("The arguments may have narrowed the run, so its coverage isn't checked.")
         return
+    if sys.platform != "linux":
+        session.warn("What only Linux or POSIX has is left out, so the coverage isn't checked.")
+        return
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
 
@@ -195,6 +198,7 @@ def package(session: nox.Session) -> None:
     ):
         session.install(*options, str(built))
         session.run("python", "-I", "-W", "error", str(smoke), built.name)
+        session.run("lucca-training-async", "--version")
 
 
 @nox.session

@@ -6,7 +6,6 @@ import io
 import logging
 import os
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Generator, Mapping
@@ -15,6 +14,8 @@ from typing import NamedTuple
 from unittest.mock import patch
 
 from lucca_training_async.cli import main
+
+from .posix import HEEDS_CTRL_C
 
 SECONDS = 60
 CLI = ["-m", "lucca_training_async"]
@@ -56,8 +57,7 @@ def python(
         stderr=subprocess.PIPE,
         encoding="utf-8",
         env=environment() if env is None else env,
-        # A test run in the background of a shell ignores SIGINT, and its children inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=HEEDS_CTRL_C,
     ) as process:
         try:
             yield process

@@ -10,6 +10,7 @@ import asyncio
 import math
 import socket
 import ssl
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Collection, Iterable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -172,12 +173,19 @@ class Host(RawServer):
         with socket.socket() as reserved:
             # Nobody else is given the port while nobody listens there.
             reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if sys.platform != "win32":  # where one option stands for both
+                reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             reserved.bind(("127.0.0.1", 0))
             port: int = reserved.getsockname()[1]
             self.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
             listen = partial(
-                asyncio.start_server, self._accept, "127.0.0.1", port, ssl=tls, reuse_port=True
+                asyncio.start_server,
+                self._accept,
+                "127.0.0.1",
+                port,
+                ssl=tls,
+                reuse_address=True,
+                reuse_port=sys.platform != "win32",
             )
             if not any(one.kind == "refusing" and one.start <= 0 for one in self.outages):
                 self._server = await listen()

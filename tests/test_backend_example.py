@@ -23,6 +23,7 @@ from lucca_training_async import RealizedTraining
 from lucca_training_async.sandbox import Fault, Sandbox
 from lucca_training_async.sandbox.data import realized_training
 
+from .posix import posix
 from .web_server import asked
 
 pytest.importorskip("fastapi")
@@ -120,6 +121,7 @@ def sandbox() -> Iterator[Sandbox]:
         yield running
 
 
+@posix
 async def test_the_backend_of_the_documentation(sandbox: Sandbox, tmp_path: Path) -> None:
     with backend(sandbox, tmp_path) as server:
         async with asking(server.url) as web:

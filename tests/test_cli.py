@@ -52,6 +52,7 @@ class TestArguments:
             ("get abc", "ID: must be a whole number"),
             ("get 1 --limit 0", "--limit: must be"),
             ("get 1 --quiet --verbose", "not allowed with"),
+            ("check --hos x", "unrecognized arguments: --hos"),
             ("check 1 2", "unrecognized arguments: 2 more"),
             ("check --hosts=x y", "unrecognized arguments: --hosts and 1 more"),
             ("nonsense", "there is no such command: choose from "),

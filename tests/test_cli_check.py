@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 import threading
 from collections.abc import Generator
@@ -16,12 +17,17 @@ import pytest
 from lucca_training_async import (
     Budget,
     LuccaTrainingClient,
+    MemoryLedger,
     PermissionDeniedError,
     RateLimit,
     Settings,
 )
 from lucca_training_async.cli.check import QUESTIONS, Answer, judge
+from lucca_training_async.cli.check import (
+    _check as run_check,  # pyright: ignore[reportPrivateUsage]
+)
 from lucca_training_async.cli.clock import Difference
+from lucca_training_async.cli.connection import Exit
 from lucca_training_async.sandbox import Fault, Sandbox
 
 from .command_line import CLI_WITHOUT_RICH, KEY, Told, call, run
@@ -53,7 +59,8 @@ class TestAllIsWell:
         told = check(sandbox)
         assert (told.code, told.err) == (0, "")
         found = rows(told)
-        assert found.pop("clocks").startswith("no difference that can be seen")
+        seen = r"no difference that can be seen \(less than \d(\.\d)? s\)"
+        assert re.fullmatch(seen, found.pop("clocks"))
         assert found == {
             "host": f"{sandbox.url}: answers",
             "API key": "accepted",
@@ -67,6 +74,10 @@ class TestAllIsWell:
 
     def test_quiet(self, sandbox: Sandbox) -> None:
         assert check(sandbox, "--quiet") == (0, "", "")
+        told = check(sandbox, "--quiet", LUCCA_API_KEY="wrong")
+        assert (told.code, told.err) == (3, "")
+        assert rows(told)["API key"] == "refused"
+        assert told.out.endswith("\nNot ready: key refused.\n")
 
     def test_verbose(self, sandbox: Sandbox) -> None:
         assert check(sandbox, "--verbose").err.count(" -> 200 in ") == 3
@@ -117,6 +128,26 @@ def test_failures(
     assert todo in " ".join(told.out.split())
 
 
+@pytest.mark.parametrize(
+    ("fault", "host", "key"),
+    [
+        (Fault.error(401), "answers", "refused"),
+        (Fault.error(403), "answers", "accepted"),
+        (Fault.too_many_requests(30), "answers", "not known"),
+        (Fault.internal_error(), "answers with an error", "not known"),
+        (PAGE, "answers, but not as Lucca does", "not known"),
+        (Fault.drop(), "no answer", "not known"),
+    ],
+    ids=lambda it: getattr(it, "name", str(it)),
+)
+def test_what_a_failure_shows_of_host_and_key(
+    fault: Fault, host: str, key: str, sandbox: Sandbox
+) -> None:
+    sandbox.inject(*[fault] * 3)
+    found = rows(check(sandbox))
+    assert (found["host"], found["API key"]) == (f"{sandbox.url}: {host}", key)
+
+
 class TestTheRest:
     """What is not about realized trainings is told, and doesn't fail where it is about rights."""
 
@@ -129,6 +160,7 @@ class TestTheRest:
         assert told.code == code
         assert len(sandbox.arrivals) == 3
         assert rows(told)["API key"] == "accepted"
+        assert rows(told)["host"] == f"{sandbox.url}: answers"
         assert " no: " in told.out
         assert "To do: " in told.out
 
@@ -252,6 +284,25 @@ class TestSharedBudget:
         assert (told.code, told.out) == (2, "")
         assert told.err.startswith("error: shared_budget: there is no folder ")
         assert "\nto do: Correct --shared-budget" in told.err
+
+
+@pytest.mark.parametrize("is_quiet", [False, True])
+async def test_a_shared_budget_that_is_used_up_is_waited_for(
+    is_quiet: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    async with Sandbox(api_key=KEY, size=9, rate_limit=None) as sandbox:
+        shared = MemoryLedger()
+        # Nobody else's clock is asked.
+        shared._store.clock = asyncio.get_running_loop().time  # pyright: ignore
+        settings = Settings(sandbox.url, KEY, rate_limit=RateLimit(4), shared_budget=shared)
+        async with LuccaTrainingClient.from_settings(settings) as other:
+            for _ in range(4):
+                await other.raw_get(DEMANDS)
+        verdict = await run_check(settings, is_quiet=is_quiet)
+    assert verdict is Exit.OK
+    told = "" if is_quiet else "the shared budget is used up: waiting for 60 s\n"
+    assert capsys.readouterr().err == told
 
 
 def _checked(sandbox: Sandbox, url: str) -> Told:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -43,6 +42,7 @@ from lucca_training_async.cli.options import Parser
 from lucca_training_async.sandbox import Sandbox
 
 from .command_line import CLI, KEY, SECONDS, Told, call, environment, lines_until, python
+from .posix import HEEDS_CTRL_C, posix
 
 HOST = "acme.ilucca.net"
 
@@ -99,9 +99,19 @@ class TestSettings:
         assert settings.rate_limit.requests == 20
         assert (settings.shared_budget, settings.max_concurrency) == (shared, 3)
         assert (settings.trust_env, settings.allow_any_host) == (False, False)
-        given = parser.parse_args(["--host", "x.example", "--allow-any-host", "--trust-env"])
+        given = parser.parse_args(
+            [
+                "--host",
+                "x.example",
+                "--allow-any-host",
+                "--trust-env",
+                "--shared-budget",
+                f"{shared}x",
+            ]
+        )
         settings = settings_of(given)
         assert (settings.base_url.host, settings.trust_env) == ("x.example", True)
+        assert settings.shared_budget == f"{shared}x"
 
 
 class TestTheKey:
@@ -145,6 +155,7 @@ class TestTheKey:
         assert exited.value.code == 2
         assert KEY not in "".join(capsys.readouterr())
 
+    @posix
     def test_from_a_prompt_that_shows_nothing(self) -> None:
         with Sandbox(api_key=KEY) as sandbox:
             code, screen = at_a_terminal(sandbox.url, f"{KEY}\n".encode())
@@ -152,6 +163,7 @@ class TestTheKey:
         assert "Lucca API key: " in screen
         assert KEY not in screen
 
+    @posix
     @pytest.mark.parametrize(("typed", "code"), [(b"\x04", 2), (b"\n", 2), (None, 130)])
     def test_a_prompt_without_an_answer(self, typed: bytes | None, code: int) -> None:
         assert at_a_terminal(HOST, typed)[0] == code
@@ -159,6 +171,8 @@ class TestTheKey:
 
 def at_a_terminal(host: str, typed: bytes | None) -> tuple[int, str]:
     """A command with a terminal of its own, what is typed there, or Ctrl-C; what it shows."""
+    import pty
+
     ours, theirs = pty.openpty()
     try:
         with subprocess.Popen(
@@ -168,7 +182,7 @@ def at_a_terminal(host: str, typed: bytes | None) -> tuple[int, str]:
             stderr=theirs,
             env=environment(LUCCA_HOST=host),
             start_new_session=True,  # without the terminal that the tests are run in
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=HEEDS_CTRL_C,
         ) as process:
             os.close(theirs)
             screen = b""
@@ -249,6 +263,7 @@ class TestTheEnd:
         assert run_to_its_end(early if is_early else work) == code  # type: ignore[arg-type]
         assert capsys.readouterr().err == told
 
+    @posix
     @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
     def test_signals(self, ending: signal.Signals) -> None:
         code = (

@@ -33,6 +33,7 @@ from lucca_training_async.cli.scenario import (
 from lucca_training_async.resources import RealizedTrainings
 
 from .command_line import CLI, CLI_WITHOUT_RICH, SECONDS, lines_until, python, run
+from .posix import posix
 
 pytestmark = pytest.mark.processes
 
@@ -215,6 +216,7 @@ class TestDemo:
         assert re.search(r"unaccounted for: 1, [\d,\s]+ and 2 more\n$", capsys.readouterr().out)
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    @posix
     def test_ctrl_c(self, number: signal.Signals) -> None:
         with python(*CLI, "demo", "--ids", "5000") as process:
             lines_until(process, "faults")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -17,14 +18,19 @@ from lucca_training_async import (
     BulkStats,
     DecodeError,
     LuccaError,
+    LuccaTrainingClient,
     OutageError,
     PermissionDeniedError,
+    Progress,
     RealizedTraining,
+    Settings,
 )
 from lucca_training_async.cli.get import code_of, rows_of
+from lucca_training_async.resources import RealizedTrainings
 from lucca_training_async.sandbox import Fault, Sandbox
 
 from .command_line import CLI, CLI_WITHOUT_RICH, KEY, Told, call, environment, python, run
+from .posix import FULL, posix, with_full
 
 MINE = {
     "id": 5000,
@@ -74,6 +80,13 @@ class TestTables:
         assert re.findall(r"^│ ([\w ]+?) +│ (.+?) +│$", told.out, re.MULTILINE) == DOCUMENTED
         assert "\x1b" not in told.out
 
+    def test_colours_are_for_terminals_that_want_them(self, sandbox: Sandbox) -> None:
+        # So rich is told that a pipe is a terminal.
+        told = process(sandbox, "235", FORCE_COLOR="1", TERM="xterm")
+        assert "\x1b[36m" in told.out
+        told = process(sandbox, "235", FORCE_COLOR="1", TERM="xterm", NO_COLOR="1")
+        assert "\x1b[36m" not in told.out
+
     def test_aligned_text_without_rich(self, sandbox: Sandbox) -> None:
         told = process(sandbox, "235", cli=CLI_WITHOUT_RICH)
         assert (told.code, told.err) == (0, "")
@@ -121,6 +134,7 @@ class TestJson:
         if encoding == "utf-8":
             assert told.out.splitlines() == [record.to_json() for record in records]
 
+    @posix
     def test_a_reader_that_has_had_enough(self, sandbox: Sandbox) -> None:
         ids = [str(id) for id in range(1, 40)]
         env = environment(LUCCA_HOST=sandbox.url, LUCCA_API_KEY=sandbox.api_key)
@@ -136,9 +150,10 @@ class TestJson:
             assert running.stderr.read() == b""
         assert running.returncode == 1
 
+    @with_full
     def test_a_full_disk(self, sandbox: Sandbox) -> None:
         env = environment(LUCCA_HOST=sandbox.url, LUCCA_API_KEY=sandbox.api_key)
-        with open("/dev/full", "wb") as full:
+        with FULL.open("wb") as full:
             told = subprocess.run(
                 [sys.executable, *CLI, "get", "1", "--json"],
                 stdout=full,
@@ -189,6 +204,30 @@ class TestTheBudget:
                 assert running.stderr is not None
                 line = running.stderr.readline()
         assert re.fullmatch(r"\d+ of 59; the rest waits for the request budget\n", line)
+
+    def test_people_do_not_wait_for_long_nor_behind_others(
+        self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[object] = []
+        made = LuccaTrainingClient.from_settings
+        waiting = Progress(1, 3, 1, 0, 0, 0, 0.5, "budget", None)
+
+        def from_settings(settings: Settings) -> LuccaTrainingClient:
+            asked.append(settings.retry.patience)
+            return made(settings)
+
+        async def get_many(_: object, __: object, **options: Any) -> BulkResult:
+            for _again in range(3):
+                options["on_progress"](waiting)
+            asked.append((options["plan"], options["priority"]))
+            return BulkResult({}, [], {}, [], BulkStats())
+
+        monkeypatch.setattr(LuccaTrainingClient, "from_settings", from_settings)
+        monkeypatch.setattr(RealizedTrainings, "get_many", get_many)
+        waits = "1 of 3; the rest waits for the request budget\n"
+        assert get(sandbox, "1", "2", "3") == (0, "", waits)
+        assert get(sandbox, "1", "2", "3", "--quiet") == (0, "", "")
+        assert asked == [120.0, ("each", "interactive")] * 2
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The page about the command line: its commands run, and print what is written below them."""
+"""The pages about the command line: commands run, and print what is written below them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ from pathlib import Path
 import pytest
 
 from lucca_training_async.cli.advice import TABLE
-from lucca_training_async.cli.connection import EXIT_CODES
+from lucca_training_async.cli.connection import EXIT_CODES, add_connection
+from lucca_training_async.cli.export.options import add_to
+from lucca_training_async.cli.export.rows import COLUMNS
+from lucca_training_async.cli.options import Parser
 
 from .command_line import CLI, Told, call, lines_until, python, run, url_in
 
 pytestmark = pytest.mark.processes
 
-PAGE = (Path(__file__).parent.parent / "docs" / "cli.md").read_text("utf-8")
+DOCS = Path(__file__).parent.parent / "docs"
+PAGE = (DOCS / "cli.md").read_text("utf-8")
+EXPORT = (DOCS / "export.md").read_text("utf-8")
 PROG = "lucca-training-async"
 # It is written into the page as if it listened there.
 SHOWN = "http://127.0.0.1:8080"
@@ -103,3 +108,25 @@ def test_every_failure_that_check_can_name_is_on_the_page() -> None:
     # Those are told of the library's own faults, or of another process.
     others = {"failed", "refused", "outage", "shared budget can't be reached"}
     assert {row.name for row in TABLE} - others <= set(re.findall(r"`([^`]+)`", section))
+
+
+def first_cells(heading: str) -> list[str]:
+    """Of a table of the page about exports, without the marks of code."""
+    lines = EXPORT.partition(f"\n| {heading} |")[2].partition("\n\n")[0].splitlines()[2:]
+    return [line.split(" | ")[0].removeprefix("| ").strip("`") for line in lines]
+
+
+def options_in(text: str) -> set[str]:
+    return set(re.findall(r"--[a-z][a-z-]+", text))
+
+
+def test_the_page_about_exports_has_every_column_exit_code_and_option() -> None:
+    assert first_cells("Column") == list(COLUMNS)
+    assert first_cells("`outcome`") == ["missing", "failed", "refused"]
+    assert [int(code) for code in first_cells("Code")] == list(EXIT_CODES)
+    parser, connection = Parser("export", description=""), Parser("any", description="")
+    add_to(parser)
+    add_connection(connection)
+    known = options_in(parser.format_help())
+    assert known - options_in(connection.format_help()) <= options_in(EXPORT)
+    assert options_in(EXPORT) <= known

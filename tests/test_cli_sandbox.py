@@ -22,6 +22,7 @@ from lucca_training_async.cli.sandbox import greeting, log_line
 from lucca_training_async.sandbox import Arrival
 
 from .command_line import CLI, CLI_WITHOUT_RICH, SECONDS, lines_until, python, run, url_in
+from .posix import posix
 
 
 @pytest.mark.parametrize(
@@ -75,6 +76,7 @@ def count(url: str) -> int:
 
 
 class TestSandbox:
+    @posix
     @pytest.mark.parametrize(
         ("command", "ending"), [(CLI, signal.SIGINT), (CLI_WITHOUT_RICH, signal.SIGTERM)]
     )
@@ -113,6 +115,14 @@ class TestSandbox:
             assert [asked(url, f"/{id}") for id in (3, 7, 10, 1000)] == [404] * 4
             assert [asked(url, f"/{id}")["id"] for id in (2, 9, 1001)] == [2, 9, 1001]
             assert count(url) == 1010 - 2 - 991
+
+    def test_its_budget_is_as_given(self) -> None:
+        with python(*CLI, "sandbox", "--limit", "5", "--period", "0.25") as process:
+            greeting = lines_until(process, "export LUCCA_API_KEY=")
+        assert "budget   5 requests per 0.25 s" in greeting
+        assert (
+            "Let LuccaTrainingClient.from_env(rate_limit=RateLimit(5, 0.25)) find it:" in greeting
+        )
 
     def test_faults(self) -> None:
         with serving("--fault", "error=418:100%") as (process, url):

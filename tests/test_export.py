@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sys
 from datetime import date
 from decimal import Decimal
@@ -15,10 +16,12 @@ import pytest
 
 from lucca_training_async import RealizedTraining
 from lucca_training_async.cli.export.files import Journal
+from lucca_training_async.cli.export.journal import mark
 from lucca_training_async.cli.export.rows import COLUMNS
 from lucca_training_async.sandbox import Fault
 
 from .exports import Exports, exports
+from .posix import posix
 
 __all__ = ["exports"]
 
@@ -92,6 +95,10 @@ class TestFiles:
         assert exports.run("--to", "out.jsonl", "--ids", "ids.txt")[0] == 1
         assert [it["outcome"] for it in exports.lines("out.failed.jsonl")] == ["missing"]
 
+    def test_what_is_no_id_is_a_failure_even_alone(self, exports: Exports) -> None:
+        assert exports.run("--to", "out.jsonl", "--ids", exports.write("ids.txt", ["x"]))[0] == 1
+        assert exports.requests() == 0
+
     def test_a_bad_item_of_a_list_is_kept_as_it_came(self, exports: Exports) -> None:
         exports.sandbox.put({"id": 9, "ownerId": "x", "hours": 2})
         assert exports.run("--to", "out.jsonl")[0] == 1
@@ -108,6 +115,17 @@ class TestFiles:
         assert exports.ids("out.jsonl") == [id for id in ids if id not in (555, 2_000_000)]
         # The count, the pages until one has shown none, perhaps one ahead, and what is left.
         assert exports.requests() - (1 + 8 + 2) in (0, 1)
+
+    def test_names_in_capitals_and_ids_from_a_spreadsheet(self, exports: Exports) -> None:
+        exports.path("IDS.CSV").write_bytes("\ufeffid;name\r\n235;é\r\n".encode())
+        ids = ["--ids", "IDS.CSV", "--ids-column", "id"]
+        for name in ("OUT.CSV", "OUT.JSONL"):
+            assert exports.run("--to", name, *ids)[0] == 0
+            assert exports.run("--to", name, *ids, "--update")[1].endswith(
+                f"1 record in {name}, 0 added, 0 changed, 0 removed\n"
+            )
+        assert exports.path("OUT.CSV").read_text("utf-8").startswith(",".join(COLUMNS))
+        assert exports.ids("OUT.JSONL") == [235]
 
     def test_nothing_at_all(self, exports: Exports) -> None:
         exports.write("ids.txt", [])
@@ -147,6 +165,10 @@ class TestWrongUse:
             (["--ids", "none.txt"], "the ids can't be read from none.txt: No such file"),
             (["--ids", "latin.txt"], "it is no text in UTF-8"),
             (["--ids", "x", "--owner", "1"], "--ids and filters do not go together"),
+            (["--ids", "x", "--training", "1"], "--ids and filters do not go together"),
+            (["--ids", "x", "--attended", "no"], "--ids and filters do not go together"),
+            (["--ids", "x", "--ended-from", "2025-01-01"], "--ids and filters do not go together"),
+            (["--ids", "x", "--ended-to", "2025-01-01"], "--ids and filters do not go together"),
             (["--ids-column", "id"], "--ids-column needs --ids"),
             (["--owner", "1,x"], "an id is an integer from 1 to 2147483647, not 'x'"),
             (["--ended-to", "soon"], "must be a day such as 2025-01-31, not 'soon'"),
@@ -204,6 +226,18 @@ class TestResume:
         assert told.startswith("goes on after 300 records\n")
         assert len(exports.ids("out.jsonl")) == 998
 
+    def test_no_id_is_asked_for_again_whatever_was_answered(self, exports: Exports) -> None:
+        exports.sandbox.inject_always(Fault.error(400), id=5)
+        exports.sandbox.inject(Fault.error(401), id=60)
+        ids = exports.write("ids.txt", [7, 5, 1, 555, *range(20, 61)])
+        assert exports.run("--to", "out.jsonl", "--ids", ids)[0] == 3
+        code, told = exports.run("--to", "out.jsonl", "--ids", ids)
+        assert code == 1
+        assert "45 ids: " in told  # of all, not of those that are left
+        asked = [arrival.id for arrival in exports.sandbox.arrivals]
+        assert [asked.count(id) for id in ("7", "5", "1", "555", "60")] == [1, 1, 1, 1, 2]
+        assert exports.ids("out.failed.jsonl") == [7, 5, 555]
+
     def test_a_record_that_has_moved_to_a_later_page_comes_once(self, exports: Exports) -> None:
         self.break_off(exports)
         exports.sandbox.put(attrs.evolve(RECORD, id=7))
@@ -233,6 +267,40 @@ class TestResume:
         assert exports.run("--to", "out.jsonl", "--owner", "416", "--restart")[0] == 0
         assert exports.ids("out.jsonl") == [235]
 
+    def test_another_account_is_another_question(
+        self, exports: Exports, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.break_off(exports)
+        monkeypatch.setenv("LUCCA_HOST", "acme.ilucca.net")
+        assert "begun with another --host;" in exports.refused("--to", "out.jsonl")
+
+    def test_what_restart_has_begun_is_gone_on_with(self, exports: Exports) -> None:
+        self.break_off(exports)
+        exports.sandbox.inject(Fault.slow(0), Fault.error(401))
+        assert exports.run("--to", "out.jsonl", "--restart")[0] == 3
+        assert exports.requests() == 2
+        code, told = exports.run("--to", "out.jsonl")
+        assert (code, exports.requests()) == (0, 9)
+        assert told.startswith("goes on after 100 records\n")
+
+    @pytest.mark.parametrize(
+        ("options", "requests", "data"), [([], 0, b"built\n"), (["--restart"], 10, None)]
+    )
+    def test_files_that_were_built_need_but_their_places_unless_it_begins_anew(
+        self, exports: Exports, options: list[str], requests: int, data: bytes | None
+    ) -> None:
+        exports.run("--to", "out.jsonl")
+        whole = exports.path("out.jsonl").read_bytes()
+        exports.requests()
+        self.break_off(exports)
+        with exports.path("out.jsonl.part").open("ab") as part:
+            told = {"counts": {"records": 1}, "written": ["out.jsonl"]}
+            part.writelines([mark("listed", None), mark("built", told)])
+        exports.path("out.jsonl.new").write_bytes(b"built\n")
+        assert exports.run("--to", "out.jsonl", *options)[0] == 0
+        assert exports.requests() == requests
+        assert exports.path("out.jsonl").read_bytes() == (data or whole)
+
     def test_a_journal_of_another_version_is_refused(self, exports: Exports) -> None:
         exports.path("out.jsonl.part").write_text('["export", 99, {}]\n')
         assert "by another version of this program" in exports.refused("--to", "out.jsonl")
@@ -243,14 +311,28 @@ class TestResume:
         journal.close()
         assert exports.files == {}  # neither has begun anything
 
+    @posix
+    def test_a_journal_that_the_other_has_just_removed_is_not_written_to(
+        self, exports: Exports, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def overtaken(path: Path, *args: int) -> int:
+            descriptor = opened(path, *args)
+            path.unlink()
+            return descriptor
+
+        opened = os.open
+        monkeypatch.setattr(os, "open", overtaken)
+        assert "another export to the same file is running" in exports.refused("--to", "out.jsonl")
+
     def test_where_the_place_is_forgotten_it_begins_anew(self, exports: Exports) -> None:
         self.break_off(exports)
+        exports.sandbox.remove(3)
         exports.sandbox.inject(Fault.error(400))
         exports.sandbox.inject(Fault.error(400))
         code, told = exports.run("--to", "out.jsonl")
         assert code == 0
         assert "Lucca no longer knows the place where it was" in told
-        assert len(exports.ids("out.jsonl")) == 998
+        assert exports.ids("out.jsonl") == [id for id in range(1, 1_001) if id not in (3, 7, 555)]
 
     def test_a_list_that_has_become_too_short_is_not_taken_for_whole(
         self, exports: Exports

@@ -169,6 +169,7 @@ def test_what_is_an_id() -> None:
     assert [it["value"] for it in ids.refused] == none
     assert ids.fingerprint != checked(["1", "2", "2147483647", *none]).fingerprint
     assert ids.fingerprint != checked(["2", "1", "2147483647"]).fingerprint
+    assert checked(["1", "23"]).fingerprint != checked(["12", "3"]).fingerprint
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -18,6 +18,7 @@ import pytest
 from lucca_training_async.sandbox import Fault
 
 from .exports import CLI, NO_BUDGET, SECONDS, Exports, exports
+from .posix import FULL, HEEDS_CTRL_C, posix, with_full
 from .processes import wait_until
 
 __all__ = ["exports"]
@@ -36,12 +37,16 @@ def process(*args: str, room: int | None = None) -> Generator[subprocess.Popen[s
     """The command, in a process that may write no more into a file than there is room for."""
 
     def prepare() -> None:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if HEEDS_CTRL_C is not None:
+            HEEDS_CTRL_C()
         if room is not None:
+            import resource
+
             resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
 
     # Who measures what the tests reach writes into a file as well, for which there is no room.
     env = {it: os.environ[it] for it in os.environ if room is None or "COVERAGE" not in it}
+    env.pop("PYTHONUNBUFFERED", None)  # as users run it
     with subprocess.Popen(
         [*CLI, "export", *NO_BUDGET, *args],
         stdout=subprocess.PIPE,
@@ -56,6 +61,7 @@ def process(*args: str, room: int | None = None) -> Generator[subprocess.Popen[s
             running.kill()
 
 
+@posix
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted(exports: Exports, number: signal.Signals) -> None:
     exports.sandbox.inject(Fault.slow(0), Fault.slow(0), Fault.slow(SECONDS))
@@ -85,6 +91,17 @@ def test_no_answer(exports: Exports, monkeypatch: pytest.MonkeyPatch) -> None:
     assert how == "not done; 0 records kept, and the same command goes on from there"
 
 
+def test_what_to_pass_is_told_as_an_option(
+    exports: Exports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LUCCA_HOST", "http://127.0.0.1:1")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    code, told = exports.run("--to", "out.jsonl")
+    assert code == 4
+    assert "pass --trust-env" in told
+    assert "=True" not in told
+
+
 def test_a_role_without_the_right(exports: Exports) -> None:
     exports.sandbox.inject(*[Fault.error(403)] * 40)
     exports.write("ids.txt", range(1, 101))
@@ -94,6 +111,16 @@ def test_a_role_without_the_right(exports: Exports) -> None:
     assert exports.run("--to", "out.jsonl", "--ids", "ids.txt")[0] == 1
     assert len(exports.ids("out.jsonl")) == 99
     assert exports.ids("out.failed.jsonl") == [7]
+
+
+def test_a_key_that_is_refused_is_not_tried_with_each_id(
+    exports: Exports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LUCCA_API_KEY", "another-key")
+    ids = exports.write("ids.txt", range(1, 301))
+    code, told = exports.run("--to", "out.jsonl", "--ids", ids)
+    assert (code, exports.requests()) == (3, 1)
+    assert "the list is no use" not in told
 
 
 def test_denials_of_some_ids_are_failures_of_those(exports: Exports) -> None:
@@ -107,6 +134,7 @@ def test_denials_of_some_ids_are_failures_of_those(exports: Exports) -> None:
     assert exports.ids("two.jsonl") == []
 
 
+@posix
 @pytest.mark.parametrize("name", ["out.jsonl", "out.csv"])
 @pytest.mark.parametrize("part_fits", [False, True])
 def test_a_full_disk(exports: Exports, name: str, part_fits: bool) -> None:
@@ -132,12 +160,54 @@ def test_a_full_disk(exports: Exports, name: str, part_fits: bool) -> None:
     assert exports.requests() == -(-(998 - kept) // 100)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+@posix
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_must_not_be_written(exports: Exports) -> None:
     exports.path("folder").mkdir(mode=0o500)
     assert "Permission denied" in exports.refused("--to", "folder/out.jsonl")
 
 
+def test_a_full_disk_at_the_very_end(exports: Exports, monkeypatch: pytest.MonkeyPatch) -> None:
+    fsync = os.fsync
+
+    def full(descriptor: int) -> None:
+        if exports.path("out.jsonl.new").exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(descriptor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        code, told = exports.run("--to", "out.jsonl")
+    assert code == 1
+    assert "error: no room for out.jsonl: No space left on device; 998 records kept" in told
+    # What would be written anew takes no room until then.
+    assert set(exports.files) == {"out.jsonl.part"}
+    exports.requests()
+    assert (exports.run("--to", "out.jsonl")[0], exports.requests()) == (0, 0)
+    assert len(exports.ids("out.jsonl")) == 998
+
+
+@with_full
+def test_a_full_disk_behind_stdout(exports: Exports) -> None:
+    with FULL.open("wb") as full:
+        command = [*CLI, "export", *NO_BUDGET, "--quiet"]
+        told = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert told.returncode == 1
+    assert told.stderr == b"error: no room for stdout: No space left on device\n"
+    assert len(exports.sandbox.arrivals) <= 3
+
+
+@posix
+def test_what_goes_to_stdout_goes_as_it_comes(exports: Exports) -> None:
+    exports.sandbox.inject_always(Fault.slow(SECONDS), id=2)
+    with process("--quiet", "--ids", exports.write("ids.txt", [2, 1])) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline().startswith('{"id": 1,')
+        # The other has not been given up yet, nor tried again.
+        assert sorted(arrival.id for arrival in exports.sandbox.arrivals) == ["1", "2"]
+
+
+@posix
 def test_nobody_reads_stdout_any_more(exports: Exports) -> None:
     with process("--quiet") as running:
         assert running.stdout is not None
@@ -191,6 +261,7 @@ def in_terminal(command: list[str], **env: str) -> str:
 EXPORT = ["export", *NO_BUDGET, "--to", "out.jsonl"]
 
 
+@posix
 @pytest.mark.parametrize(
     "env",
     [
@@ -214,6 +285,25 @@ def test_a_terminal_of_60_columns(exports: Exports, env: dict[str, str]) -> None
     assert "998 records in out.jsonl" in shown
 
 
+@posix
+def test_a_terminal_tells_what_it_waits_for(exports: Exports) -> None:
+    exports.sandbox.inject(Fault.slow(0), Fault.too_many_requests(2))
+    told = in_terminal([*CLI, *EXPORT], TERM="xterm", NO_COLOR="1")
+    assert re.search(r"waits for the end of a pause after a 429, at \d\d:\d\d:\d\d", told)
+    assert len(exports.ids("out.jsonl")) == 998
+
+
+@posix
+@pytest.mark.parametrize("option", ["--quiet", "--log-json"])
+def test_a_terminal_that_is_to_show_no_bar(exports: Exports, option: str) -> None:
+    told = in_terminal([*CLI, *EXPORT, option], TERM="xterm")
+    assert "\x1b" not in told
+    assert [json.loads(line)["level"] for line in told.splitlines()] == (
+        [] if option == "--quiet" else ["INFO", "INFO"]
+    )
+
+
+@posix
 def test_a_terminal_without_rich(exports: Exports) -> None:
     told = in_terminal([*WITHOUT_RICH, *EXPORT], TERM="xterm")
     assert max(map(len, told.splitlines())) <= 60

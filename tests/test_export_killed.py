@@ -21,6 +21,7 @@ from lucca_training_async.models import RealizedTraining
 from lucca_training_async.sandbox import Fault
 
 from .exports import CLI, NO_BUDGET, SECONDS, Exports, exports
+from .posix import posix
 
 pytestmark = pytest.mark.processes
 
@@ -50,6 +51,7 @@ def wait_for(arrivals: int, exports: Exports, process: subprocess.Popen[bytes]) 
         time.sleep(0.002)
 
 
+@posix
 @pytest.mark.parametrize(
     ("name", "options", "kills", "in_flight"),
     [
@@ -131,13 +133,15 @@ def dying_at(step: int, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
 
 
 @pytest.mark.parametrize("name", ["out.jsonl", "out.csv"])
+@pytest.mark.parametrize("is_first", [False, True])
 def test_killed_at_each_step_of_an_update(
-    exports: Exports, name: str, monkeypatch: pytest.MonkeyPatch
+    exports: Exports, name: str, is_first: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     args = ["--to", name, "--update", "--owner", "416"]
     exports.sandbox.put(attrs.evolve(RECORD, id=2_001))
     exports.sandbox.put(attrs.evolve(RECORD, id=2_002))
-    exports.run(*args)
+    if not is_first:
+        exports.run(*args)
     before = exports.files
     exports.sandbox.remove(2_001)
     exports.sandbox.put(attrs.evolve(RECORD, id=2_002, has_attended=False))
@@ -167,3 +171,60 @@ def test_killed_at_each_step_of_an_update(
     else:
         pytest.fail("it never ended")
     assert step > 10
+
+
+@pytest.fixture
+def done(exports: Exports, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What is done to which file, of all that a loss of power may undo; a folder is ``.``."""
+    told: list[tuple[str, str]] = []
+    fsync = os.fsync
+
+    def synced(fd: int) -> None:
+        paths = [exports.folder, *exports.folder.iterdir()]
+        (path,) = [it for it in paths if os.path.samestat(it.stat(), os.fstat(fd))]
+        told.append(("sync", "." if path == exports.folder else path.name))
+        fsync(fd)
+
+    def noted(function: Callable[..., object]) -> Callable[..., object]:
+        def call(path: Path, *args: object, **options: object) -> object:
+            if path.exists():
+                told.append((function.__name__, path.name))
+            return function(path, *args, **options)
+
+        return call
+
+    monkeypatch.setattr(os, "fsync", synced)
+    for function in (Path.replace, Path.unlink):
+        monkeypatch.setattr(Path, function.__name__, noted(function))
+    return told
+
+
+@posix
+def test_no_file_is_put_into_place_before_the_disk_has_what_it_needs(
+    exports: Exports, done: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files_module, "monotonic", lambda: 0.0)
+    assert exports.run("--to", "out.jsonl", "--ids", exports.write("ids.txt", [1, 7]))[0] == 1
+    assert done == [
+        ("sync", "."),  # there is a journal
+        ("sync", "out.jsonl.new"),
+        ("sync", "out.failed.jsonl.new"),
+        ("sync", "out.jsonl.part"),  # both are whole
+        ("replace", "out.failed.jsonl.new"),
+        ("replace", "out.jsonl.new"),
+        ("sync", "out.jsonl.state.json.new"),
+        ("replace", "out.jsonl.state.json.new"),
+        ("sync", "."),  # all stand in their places
+        ("sync", "out.jsonl.part"),
+        ("unlink", "out.jsonl.part"),
+    ]
+
+
+@posix
+def test_what_has_come_is_on_the_disk_after_a_second(
+    exports: Exports, done: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = iter(range(1_000))
+    monkeypatch.setattr(files_module, "monotonic", lambda: float(next(seconds)))
+    assert exports.run("--to", "out.jsonl")[0] == 0
+    assert done.count(("sync", "out.jsonl.part")) >= 10  # with each page

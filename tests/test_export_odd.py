@@ -18,6 +18,7 @@ from lucca_training_async.cli import main
 from lucca_training_async.sandbox import Fault
 
 from .exports import CLI, NO_BUDGET, SECONDS, Exports, exports
+from .posix import posix
 
 __all__ = ["exports"]
 
@@ -155,6 +156,7 @@ class TestFilesInTheWay:
         told = exports.refused("--to", "out.jsonl")
         assert told == f"error: can't write {name}: a directory is in its place\n"
 
+    @posix
     def test_a_name_that_is_too_long(self, exports: Exports) -> None:
         # The export's own would fit.
         assert "File name too long" in exports.refused("--to", f"{'n' * 240}.jsonl")
@@ -224,7 +226,7 @@ class TestStreams:
         assert (done.returncode, "Traceback" in done.stderr) == (0, False)
         assert exports.path("out.csv").read_bytes().count(b"\n") > 998
 
-    @pytest.mark.skipif(sys.platform == "win32", reason="its shell can't close a stream")
+    @posix
     @pytest.mark.parametrize(
         ("options", "code"),
         [

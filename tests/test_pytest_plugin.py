@@ -244,6 +244,8 @@ def test_a_built_wheel_has_it_once_and_works(by_way_of_an_sdist: bool, tmp_path:
         with tarfile.open(build(ROOT, tmp_path / "sdist", "sdist")) as archive:
             archive.extractall(tmp_path / "unpacked", filter="data")
         (source,) = (tmp_path / "unpacked").iterdir()
+        for needed in (".ci/run", ".github/workflows/ci.yml", ".pre-commit-config.yaml"):
+            assert (source / needed).is_file()  # its tests read it
     installed = tmp_path / "installed"
     with zipfile.ZipFile(build(source, tmp_path / "wheel", "wheel")) as wheel:
         names = wheel.namelist()

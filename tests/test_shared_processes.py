@@ -9,6 +9,7 @@ import pytest
 
 from lucca_training_async.sandbox import Sandbox
 
+from .posix import posix
 from .processes import LIMIT, LOST, PERIOD, Arrivals, workers
 from .processes import arrivals as arrivals
 from .processes import sandbox as sandbox
@@ -29,6 +30,7 @@ def test_a_killed_process_takes_nothing_with_it(
     assert arrivals.most_at_once() <= LIMIT
 
 
+@posix
 def test_a_stopped_process_sends_nothing_late(
     sandbox: Sandbox, arrivals: Arrivals, shared: str
 ) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -116,3 +119,48 @@ def test_the_tree_of_exceptions_is_as_it_is_told() -> None:
     page = (DOCS / "api" / "errors.rst").read_text()
     told = page.partition(".. code-block:: text\n\n")[2].partition("\n\n")[0]
     assert told.splitlines() == list(tree(LuccaError))
+
+
+INDEX = {
+    "docnames": ["api/errors", "index", "troubleshooting"],
+    "alltitles": {"429": [[2, "t429"]]},
+    "indexentries": {"404": [[2, "t404", False]], "rate limit": [[0, "limit", False]]},
+}
+SITE = {
+    "index.html": '<a href="api/errors.html#there">x</a><script src="x.js"></script>',
+    "troubleshooting.html": '<h1 id="here">x</h1><a href="#here">x</a><a href="https://x">y</a>',
+    "api/errors.html": '<a class="sig viewcode-link" id="there">lucca_training_async.LuccaError</a>'
+    '<a class="versionadded" href="../index.html">x</a>',
+    "x.js": "",
+    "searchindex.js": f"Search.setIndex({json.dumps(INDEX)})",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "instead", "fault"),
+    [
+        ("index.html", "", "", None),
+        ("index.html", "api/errors.html", "errors.html", "there is no errors.html#there"),
+        ("index.html", "#there", "#gone", "there is no such place: api/errors.html#gone"),
+        ("troubleshooting.html", "#here", "#gone", "there is no such place: #gone"),
+        ("index.html", "x.js", "y.js", "there is no y.js"),
+        ("index.html", "x.js", "https://cdn/x.js", "asks another host for https://cdn/x.js"),
+        ("api/errors.html", "async.L", "async._http.L", "a private name, lucca_training_async._ht"),
+        ("api/errors.html", "viewcode-link", "", "api: a page without any viewcode-link"),
+        ("api/errors.html", "versionadded", "", "api: a page without any versionadded"),
+        ("searchindex.js", "429", "430", "the search does not find '429' in troubleshooting"),
+        ("searchindex.js", "rate limit", "x", "not find 'rate limit' in api/errors"),
+    ],
+)
+def test_a_fault_of_the_built_site_is_found(
+    name: str, part: str, instead: str, fault: str | None, tmp_path: Path
+) -> None:
+    for path, text in SITE.items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        written = text.replace(part, instead, 1) if path == name and part else text
+        (tmp_path / path).write_text(written, "utf-8")
+    command = [sys.executable, str(DOCS / "check.py"), str(tmp_path)]
+    told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    assert told.returncode == (0 if fault is None else 1)
+    assert len(told.stdout.splitlines()) == told.returncode
+    assert (fault or "") in told.stdout

@@ -129,7 +129,7 @@ def _run(args: argparse.Namespace) -> int:
 async def _check(settings: Settings, *, is_quiet: bool) -> Exit:
     answers: list[Answer] = []
     for name, path in islice(QUESTIONS.items(), _most(settings)):
-        answers.append(await _ask(settings, name, path))
+        answers.append(await _ask(settings, name, path, is_quiet=is_quiet))
         error = answers[-1].error
         if error is not None and not advice(error).is_of_one_list:
             break
@@ -150,17 +150,15 @@ def _most(settings: Settings) -> int | None:
     return None if limit is None else limit.requests
 
 
-async def _ask(settings: Settings, name: str, path: str) -> Answer:
+async def _ask(settings: Settings, name: str, path: str, *, is_quiet: bool) -> Answer:
     # A client for each: one that has been answered before asks again for what was answered, to
     # see whose fault a failure is, and that would be a fourth request.
     attempts: list[Attempt] = []
     settings = settings.replace(on_attempt=attempts.append)
     async with LuccaTrainingClient.from_settings(settings) as client:
-        if (client.budget.next_slot_in or 0.0) > _A_MOMENT:
-            tell(
-                f"the shared budget is used up: waiting for {client.budget.next_slot_in:.0f} s",
-                level="WARNING",
-            )
+        wait = client.budget.next_slot_in or 0.0
+        if wait > _A_MOMENT and not is_quiet:
+            tell(f"the shared budget is used up: waiting for {wait:.0f} s", level="WARNING")
         try:
             answer = await client.raw_get(path, _COUNT)
         except RequestError as error:

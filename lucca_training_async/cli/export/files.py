@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import stat
+import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -279,22 +280,36 @@ def disk_error(path: Path, error: OSError) -> DiskError:
     return DiskError(f"can't write {path}: {error.strerror or error}")
 
 
-def _is_at(path: Path, fd: int) -> bool:
-    """Whether nobody has removed it since it was opened, as an export that has ended does."""
-    with suppress(OSError):
-        return os.path.samestat(path.stat(), os.fstat(fd))
-    return False
-
-
 _BINARY = getattr(os, "O_BINARY", 0)
 
-try:
-    import fcntl
-except ModuleNotFoundError:  # Windows
+if sys.platform == "win32":
+    import msvcrt
+
+    # Far behind the end: who reads it by another descriptor is kept from what is locked.
+    _LOCKED = 2**31 - 2
 
     def _lock(fd: int) -> bool:
-        return fd >= 0
+        os.lseek(fd, _LOCKED, os.SEEK_SET)
+        try:
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+        except PermissionError:
+            return False
+        except OSError:  # a file system without locks
+            return True
+        finally:
+            os.lseek(fd, 0, os.SEEK_SET)
+        return True
+
+    def _is_at(path: Path, fd: int) -> bool:
+        return fd >= 0 and path.exists()  # nobody can remove what is open
 else:
+    import fcntl
+
+    def _is_at(path: Path, fd: int) -> bool:
+        """Whether nobody has removed it since it was opened, as an export that has ended does."""
+        with suppress(OSError):
+            return os.path.samestat(path.stat(), os.fstat(fd))
+        return False
 
     def _lock(fd: int) -> bool:
         try:
