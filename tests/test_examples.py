@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 import asyncio
 import builtins
+import codeop
 import inspect
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -98,6 +99,27 @@ def test_examples(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
             example.evaluate()
             if "export_hours" in example.namespace:
                 assert example.namespace["export_hours"]([235, 236]) == "21"
+
+
+def pasted(code: str) -> Iterator[str]:
+    """The statements that ``python -m asyncio`` makes of it, line by line."""
+    compiler = codeop.CommandCompiler()
+    compiler.compiler.flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    lines: list[str] = []
+    for line in [*code.splitlines(), ""]:
+        lines.append(line)
+        if not line and len(lines) == 1:
+            lines = []
+        elif compiler("\n".join(lines), symbol="single") is not None:
+            yield "\n".join(lines)
+            lines = []
+    assert lines == []
+
+
+def test_what_awaits_in_the_readme_can_be_pasted() -> None:
+    blocks = [str(it.parsed) for it in EXAMPLES.parse(ROOT / "README.md").examples()]
+    statements = [list(pasted(it)) for it in blocks if it.startswith("from lucca_training_async")]
+    assert [len(it) for it in statements] == [2, 4]
 
 
 def test_there_are_examples() -> None:
