@@ -143,6 +143,11 @@ def homes() -> dict[str, str]:
     return found
 
 
+def find_changelog(_: Sphinx, __: str, source: list[str]) -> None:
+    """Let what a forge has above the pages be the page of ours that includes it."""
+    source[0] = source[0].replace("](../CHANGELOG.md)", "](changelog.md)")
+
+
 def find_source(_: Sphinx, module: str, name: str) -> str | None:
     """The module with the source, since public classes name the package as theirs."""
     return homes().get(name.split(".")[0], module) if module == PACKAGE else None
@@ -190,6 +195,7 @@ def look_elsewhere(_: Sphinx, __: object, node: nodes.Element, ___: object) -> N
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
     app.add_post_transform(LinksFromCode)
+    app.connect("source-read", find_changelog)
     app.connect("missing-reference", look_elsewhere, priority=100)
     app.connect("viewcode-follow-imported", find_source)
     # Before napoleon takes the docstring apart.
