@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
+from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -130,16 +131,15 @@ def full_name(text: str) -> str | None:
 
 
 @cache
-def homes() -> dict[str, str]:
-    """In which module each class and function is, private ones included."""
+def homes() -> dict[str, list[str]]:
+    """In which modules there is a class or a function of a name, private ones included."""
     root = FOLDER.parent / PACKAGE
-    found: dict[str, str] = {}
+    found: defaultdict[str, list[str]] = defaultdict(list)
     for path in sorted(root.rglob("*.py")):
         module = ".".join([PACKAGE, *path.relative_to(root).with_suffix("").parts])
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                # Where two modules have one, the reference has the other's public place.
-                found.setdefault(node.name, module.removesuffix(".__init__"))
+                found[node.name].append(module.removesuffix(".__init__"))
     return found
 
 
@@ -149,8 +149,10 @@ def find_changelog(_: Sphinx, __: str, source: list[str]) -> None:
 
 
 def find_source(_: Sphinx, module: str, name: str) -> str | None:
-    """The module with the source, since public classes name the package as theirs."""
-    return homes().get(name.split(".")[0], module) if module == PACKAGE else None
+    """The module with the source, since public classes name the package above it as theirs."""
+    found = homes().get(name.split(".")[0], [])
+    # Where two modules have one, the reference has the other's public place.
+    return next((home for home in found if home.startswith(f"{module}.")), None)
 
 
 @cache
