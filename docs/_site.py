@@ -57,6 +57,8 @@ BARE = {
     "install_error_handlers": "integrations.fastapi.install_error_handlers",
     "get_lucca_client": "integrations.fastapi.get_lucca_client",
 }
+# The longest word of code for which a line of a telephone has room.
+LINE = 36
 _NAME = re.compile(r"[A-Za-z_][\w.]*")
 # What a sentence of a docstring's section begins with.
 _ITEM = r"^(\s+){}:"
@@ -194,10 +196,18 @@ def look_elsewhere(_: Sphinx, __: object, node: nodes.Element, ___: object) -> N
     node["reftarget"] = ELSEWHERE.get(node["reftarget"], node["reftarget"])
 
 
+def mark_long_code(_: Sphinx, document: nodes.document, __: str) -> None:
+    """Tell the style sheet which code has a word that must be broken, if the window is narrow."""
+    for literal in document.findall(nodes.literal):
+        if any(len(word) > LINE for word in literal.astext().split()):
+            literal["classes"].append("long")
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
     app.add_post_transform(LinksFromCode)
     app.connect("source-read", find_changelog)
+    app.connect("doctree-resolved", mark_long_code)
     app.connect("missing-reference", look_elsewhere, priority=100)
     app.connect("viewcode-follow-imported", find_source)
     # Before napoleon takes the docstring apart.
