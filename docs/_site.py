@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
+from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -56,6 +57,8 @@ BARE = {
     "install_error_handlers": "integrations.fastapi.install_error_handlers",
     "get_lucca_client": "integrations.fastapi.get_lucca_client",
 }
+# The longest word of code for which a line of a telephone has room.
+LINE = 36
 _NAME = re.compile(r"[A-Za-z_][\w.]*")
 # What a sentence of a docstring's section begins with.
 _ITEM = r"^(\s+){}:"
@@ -130,22 +133,28 @@ def full_name(text: str) -> str | None:
 
 
 @cache
-def homes() -> dict[str, str]:
-    """In which module each class and function is, private ones included."""
+def homes() -> dict[str, list[str]]:
+    """In which modules there is a class or a function of a name, private ones included."""
     root = FOLDER.parent / PACKAGE
-    found: dict[str, str] = {}
+    found: defaultdict[str, list[str]] = defaultdict(list)
     for path in sorted(root.rglob("*.py")):
         module = ".".join([PACKAGE, *path.relative_to(root).with_suffix("").parts])
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                # Where two modules have one, the reference has the other's public place.
-                found.setdefault(node.name, module.removesuffix(".__init__"))
+                found[node.name].append(module.removesuffix(".__init__"))
     return found
 
 
+def find_changelog(_: Sphinx, __: str, source: list[str]) -> None:
+    """Let what a forge has above the pages be the page of ours that includes it."""
+    source[0] = source[0].replace("](../CHANGELOG.md)", "](changelog.md)")
+
+
 def find_source(_: Sphinx, module: str, name: str) -> str | None:
-    """The module with the source, since public classes name the package as theirs."""
-    return homes().get(name.split(".")[0], module) if module == PACKAGE else None
+    """The module with the source, since public classes name the package above it as theirs."""
+    found = homes().get(name.split(".")[0], [])
+    # Where two modules have one, the reference has the other's public place.
+    return next((home for home in found if home.startswith(f"{module}.")), None)
 
 
 @cache
@@ -187,9 +196,18 @@ def look_elsewhere(_: Sphinx, __: object, node: nodes.Element, ___: object) -> N
     node["reftarget"] = ELSEWHERE.get(node["reftarget"], node["reftarget"])
 
 
+def mark_long_code(_: Sphinx, document: nodes.document, __: str) -> None:
+    """Tell the style sheet which code has a word that must be broken, if the window is narrow."""
+    for literal in document.findall(nodes.literal):
+        if any(len(word) > LINE for word in literal.astext().split()):
+            literal["classes"].append("long")
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
     app.add_post_transform(LinksFromCode)
+    app.connect("source-read", find_changelog)
+    app.connect("doctree-resolved", mark_long_code)
     app.connect("missing-reference", look_elsewhere, priority=100)
     app.connect("viewcode-follow-imported", find_source)
     # Before napoleon takes the docstring apart.

@@ -16,13 +16,19 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+# What is a class, a function or a part of one, by the words of Sphinx.
+WITH_SOURCE = {"class", "exception", "function", "method", "property"}
 PRIVATE = re.compile(r"lucca_training_async\._\w+")
-# What a reader of the reference looks for, and where it must be found.
+# What a reader looks for, and where it must be found: by a title or the index, and by the text.
 SEARCHED = {"429": "troubleshooting", "404": "troubleshooting", "rate limit": "api/errors"}
+IN_THE_TEXT = {"rate limit": "budget"}
 
 
 class Page(HTMLParser):
-    """What of a page can be linked to, what it links to, what it loads, and its text."""
+    """What of a page can be linked to, what it links to, what it loads, and its text.
+
+    Of the reference also the names, and those whose source there is and that have no link to it.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -30,6 +36,9 @@ class Page(HTMLParser):
         self.links: list[str] = []
         self.loads: list[str] = []
         self.classes: list[str] = []
+        self.signatures: list[str] = []
+        self.without_source: set[str] = set()
+        self._kinds: list[str] = []
         self._text: list[str] = []
         self.feed(path.read_text(encoding="utf-8"))
         self.text = "".join(self._text)
@@ -37,13 +46,27 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = {name: value for name, value in attrs if value is not None}
         self.ids.update(values[name] for name in ("id", "name") if name in values)
-        self.classes += values.get("class", "").split()
+        classes = values.get("class", "").split()
+        self.classes += classes
+        if tag == "dl":
+            self._kinds.append(classes[1] if classes[:1] == ["py"] else "")
+        if tag == "dt" and "sig" in classes and "id" in values:
+            self.signatures.append(values["id"])
+            # A variable or an attribute has no source of its own.
+            if self._kinds[-1] in WITH_SOURCE:
+                self.without_source.add(values["id"])
+        if "viewcode-link" in classes:
+            self.without_source.discard(self.signatures[-1])
         if tag == "a" and "href" in values:
             self.links.append(values["href"])
         if tag in ("script", "img") and "src" in values:
             self.loads.append(values["src"])
         if tag == "link" and values.get("rel") in ("stylesheet", "icon"):
             self.loads.append(values["href"])
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "dl":
+            self._kinds.pop()
 
     def handle_data(self, data: str) -> None:
         self._text.append(data)
@@ -67,9 +90,10 @@ def faults(site: Path) -> Iterator[str]:
         if name.parts[0] == "api" and (found := PRIVATE.search(page.text)):
             yield f"{name}: it shows a private name, {found[0]}"
     reference = [read(path) for path in (site / "api").glob("*.html")]
-    for what in ("viewcode-link", "versionadded"):
-        if not all(what in page.classes for page in reference if "sig" in page.classes):
-            yield f"api: a page without any {what}"
+    if not all("versionadded" in page.classes for page in reference if page.signatures):
+        yield "api: a page without any versionadded"
+    for page in reference:
+        yield from (f"api: {name} has no [source]" for name in sorted(page.without_source))
     yield from (f"the search does not find {told}" for told in not_found(site))
 
 
@@ -99,6 +123,12 @@ def not_found(site: Path) -> Iterator[str]:
         in_entries = [place[0] for place in index["indexentries"].get(term, [])]
         if number not in (*in_titles, *in_entries):
             yield f"{term!r} in {document}"
+    for term, document in IN_THE_TEXT.items():
+        number = index["docnames"].index(document)
+        for word in term.split():
+            found = index["terms"].get(word, [])
+            if number not in (found if isinstance(found, list) else [found]):
+                yield f"{term!r} in the text of {document}"
 
 
 if __name__ == "__main__":

@@ -62,3 +62,5 @@ html_copy_source = False
 
 # What an example prints is there to be read.
 copybutton_selector = "div:not(.highlight-text, .highlight-none) > div.highlight pre"
+# Of a session in a terminal the commands are copied, without their prompt.
+copybutton_prompt_text = "$ "

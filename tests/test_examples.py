@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 import asyncio
 import builtins
+import codeop
 import inspect
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -100,6 +101,27 @@ def test_examples(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
                 assert example.namespace["export_hours"]([235, 236]) == "21"
 
 
+def pasted(code: str) -> Iterator[str]:
+    """The statements that ``python -m asyncio`` makes of it, line by line."""
+    compiler = codeop.CommandCompiler()
+    compiler.compiler.flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    lines: list[str] = []
+    for line in [*code.splitlines(), ""]:
+        lines.append(line)
+        if not line and len(lines) == 1:
+            lines = []
+        elif compiler("\n".join(lines), symbol="single") is not None:
+            yield "\n".join(lines)
+            lines = []
+    assert lines == []
+
+
+def test_what_awaits_in_the_readme_can_be_pasted() -> None:
+    blocks = [str(it.parsed) for it in EXAMPLES.parse(ROOT / "README.md").examples()]
+    statements = [list(pasted(it)) for it in blocks if it.startswith("from lucca_training_async")]
+    assert [len(it) for it in statements] == [2, 4]
+
+
 def test_there_are_examples() -> None:
     counts = {path.name: len(list(EXAMPLES.parse(path).examples())) for path in DOCUMENTS}
     assert counts["README.md"] >= 4
@@ -109,4 +131,4 @@ def test_there_are_examples() -> None:
 def test_every_block_of_code_is_run_by_some_test() -> None:
     """What is in "py" needs more around it, and is run by tests of its own."""
     pages = {path.name for path in DOCUMENTS if "```py\n" in path.read_text()}
-    assert pages == {"README.md", "export.md", "testing.md"}
+    assert pages == {"README.md", "backend.md", "export.md", "testing.md"}

@@ -328,6 +328,10 @@ def test_how_it_stands_in_one_line() -> None:
     )
     unknown = standing(Tally(done=1), Budget(None, closed_by="outage"), 0.0, 1, NOW)
     assert unknown.line.startswith("1 record, 0 requests, end not known; waits for the end of an")
+    tally = Tally(done=100, requests=1)
+    assert standing(tally, Budget(None), 0.0, 1, NOW).cost == "1 request"
+    tally.left = 0
+    assert standing(tally, Budget(None), 0.0, 1, NOW).cost == "1 of 1 request"
 
 
 def test_the_silence_begins_with_the_first_request_that_nobody_answered() -> None:

@@ -75,7 +75,8 @@ class Sandbox:
         trainings: Realized trainings beside the generated ones, as for ``put``.
         catalogue: Courses beside the generated ones.
         demands: Training demands beside the generated ones.
-        fault: Gives what a request meets for which nothing was injected; None for nothing.
+        fault: Called without arguments, once for each request for which nothing was injected:
+            gives what it meets, or None for nothing.
         on_answer: Called with each arrival when it has been answered, or cut.
 
     Attributes:

@@ -10,7 +10,8 @@ from ..test_examples import EXAMPLES, INTEGRATIONS
 
 
 def test_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    with Sandbox(rate_limit=None, size=3000) as sandbox:
+    # As large as the one that the command serves, which is what a reader has.
+    with Sandbox(rate_limit=None, size=1_200) as sandbox:
         monkeypatch.setenv("LUCCA_HOST", sandbox.url)
         monkeypatch.setenv("LUCCA_API_KEY", sandbox.api_key)
         monkeypatch.setenv("SOURCES__LUCCA__HOST", sandbox.url)

@@ -85,8 +85,9 @@ class Standing:
     @property
     def cost(self) -> str:
         """What that has taken, and what there is."""
-        of = "" if self.planned is None else f" of {self.planned:,}"
-        told = f"{self.requests:,}{of} requests"
+        told = number(self.requests, "requests")
+        if self.planned is not None:
+            told = f"{self.requests:,} of {number(self.planned, 'requests')}"
         return (
             told if self.budget_left is None else f"{told}, {self.budget_left:,} left in the budget"
         )
