@@ -136,14 +136,16 @@ def test_the_tree_of_exceptions_is_as_it_is_told() -> None:
 
 
 INDEX = {
-    "docnames": ["api/errors", "index", "troubleshooting"],
-    "alltitles": {"429": [[2, "t429"]]},
-    "indexentries": {"404": [[2, "t404", False]], "rate limit": [[0, "limit", False]]},
+    "docnames": ["api/errors", "budget", "index", "troubleshooting"],
+    "alltitles": {"429": [[3, "t429"]]},
+    "indexentries": {"404": [[3, "t404", False]], "rate limit": [[0, "limit", False]]},
+    "terms": {"rate": 1, "limit": [0, 1]},
 }
 SITE = {
     "index.html": '<a href="api/errors.html#there">x</a><script src="x.js"></script>',
     "troubleshooting.html": '<h1 id="here">x</h1><a href="#here">x</a><a href="https://x">y</a>',
-    "api/errors.html": '<a class="sig viewcode-link" id="there">lucca_training_async.LuccaError</a>'
+    "api/errors.html": '<dl class="py exception"><dt class="sig" id="there">'
+    'lucca_training_async.LuccaError<a class="viewcode-link" href="../index.html">x</a></dt></dl>'
     '<a class="versionadded" href="../index.html">x</a>',
     "x.js": "",
     "searchindex.js": f"Search.setIndex({json.dumps(INDEX)})",
@@ -160,10 +162,11 @@ SITE = {
         ("index.html", "x.js", "y.js", "there is no y.js"),
         ("index.html", "x.js", "https://cdn/x.js", "asks another host for https://cdn/x.js"),
         ("api/errors.html", "async.L", "async._http.L", "a private name, lucca_training_async._ht"),
-        ("api/errors.html", "viewcode-link", "", "api: a page without any viewcode-link"),
+        ("api/errors.html", "viewcode-link", "", "api: there has no [source]"),
         ("api/errors.html", "versionadded", "", "api: a page without any versionadded"),
         ("searchindex.js", "429", "430", "the search does not find '429' in troubleshooting"),
         ("searchindex.js", "rate limit", "x", "not find 'rate limit' in api/errors"),
+        ("searchindex.js", '"rate": 1', '"rate": 2', "'rate limit' in the text of budget"),
     ],
 )
 def test_a_fault_of_the_built_site_is_found(
