@@ -268,8 +268,8 @@ def test_distinct_errors_are_raised_once_each_with_the_refused_ones() -> None:
     key = AuthenticationError("401", url="https://lucca.example/1", status=401)
     server, invalid = failed(9), refused(0)
     same = [Failed(id, key) for id in range(3, 9)]
-    outcomes: list[Outcome] = [found(1), missing(2), *same, server, invalid]
-    with pytest.raises(ExceptionGroup, match="^8 of 10 ids failed$") as caught:
+    outcomes: list[Outcome] = [found(1), missing(2), missing(10), *same, server, invalid]
+    with pytest.raises(ExceptionGroup, match="^8 of 11 ids failed$") as caught:
         BulkResult.of(outcomes, STATS, stopped=key).raise_for_failures()
     assert caught.value.exceptions == (key, server.error, invalid.error)
 

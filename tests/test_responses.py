@@ -98,6 +98,9 @@ def test_a_redirect_says_that_it_is_one_and_where_to() -> None:
     error = response_error(reply(302, Location="https://login.example/"), attempts=1, key=KEY)
     assert "redirect to 'https://login.example/'" in str(error)
     assert "not followed" in str(error)
+    for status in (299, 400):
+        error = response_error(reply(status, Location="https://x.example/"), attempts=1, key=KEY)
+        assert "redirect" not in str(error)
 
 
 def test_a_body_that_is_no_problem_is_quoted_short_and_on_one_line() -> None:
@@ -150,6 +153,7 @@ def test_any_json_is_a_problem_or_none(value: Any) -> None:
         ({"Retry-After": "٣"}, None),
         ({"Retry-After": "Wed, 25 Nov 2026 12:00:30 GMT", "Date": NOON}, 30.0),
         ({"Retry-After": "Wed, 25 Nov 2026 12:00:30 -0000", "Date": NOON}, 30.0),
+        ({"Retry-After": "Wed, 25 Nov 2026 13:00:30 +0100", "Date": NOON}, 30.0),
         ({"Retry-After": "Wednesday, 25-Nov-26 12:00:30 GMT", "Date": NOON}, 30.0),
         ({"Retry-After": "Wed, 25 Nov 2026 11:00:00 GMT", "Date": NOON}, 0.0),
         ({"Retry-After": "Wed, 25 Nov 2026 12:01:00 GMT"}, 50.0),
