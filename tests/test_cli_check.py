@@ -20,6 +20,7 @@ from lucca_training_async import (
     MemoryLedger,
     PermissionDeniedError,
     RateLimit,
+    RateLimitedError,
     Settings,
 )
 from lucca_training_async.cli.check import QUESTIONS, Answer, judge
@@ -311,6 +312,7 @@ def _checked(sandbox: Sandbox, url: str) -> Told:
 
 SETTINGS = Settings("acme.ilucca.net", "key")
 WELL = Answer(NAMES[0], 5, budget=Budget(50, 1), clocks=Difference(-0.5, 0.6))
+SPENT = RateLimitedError("429", url="u", status=429)
 NO_RIGHT = PermissionDeniedError("403", url="u", status=403)
 
 
@@ -331,6 +333,12 @@ NO_RIGHT = PermissionDeniedError("403", url="u", status=403)
             "clocks: they are apart\nTo do: set this machine's clock",
         ),
         ([Answer(NAMES[0], error=NO_RIGHT)], 3, "Not ready: no right.", "realized trainings: 403"),
+        (
+            [Answer(NAMES[0], error=NO_RIGHT), Answer(NAMES[1], error=SPENT)],
+            3,
+            "Not ready: no right.",
+            "realized trainings: 403",
+        ),
         (
             [WELL, Answer(NAMES[1], error=NO_RIGHT)],
             0,

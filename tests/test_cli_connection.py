@@ -41,7 +41,7 @@ from lucca_training_async.cli.connection import (
 from lucca_training_async.cli.options import Parser
 from lucca_training_async.sandbox import Sandbox
 
-from .command_line import CLI, KEY, SECONDS, Told, call, environment, lines_until, python
+from .command_line import CLI, KEY, SECONDS, Told, call, environment, lines_until, python, run
 from .posix import HEEDS_CTRL_C, posix
 
 HOST = "acme.ilucca.net"
@@ -279,6 +279,18 @@ class TestTheEnd:
             process.send_signal(ending)
             _, err = process.communicate(timeout=SECONDS)
         assert (process.returncode, err) == (130, "interrupted\n")
+
+
+def test_what_is_done_is_not_undone_by_a_signal() -> None:
+    code = (
+        "import signal, sys\n"
+        "from lucca_training_async.cli import main\n"
+        "sys.argv = ['x', 'get', '1', '--host', 'http://127.0.0.1:1', '--quiet']\n"
+        "code = main()\n"
+        "signal.raise_signal(signal.SIGTERM)\n"
+        "sys.exit(code)"
+    )
+    assert run(cli=["-c", code], LUCCA_API_KEY=KEY).code == 4
 
 
 @pytest.mark.parametrize(

@@ -164,7 +164,7 @@ def test_what_is_no_table() -> None:
 
 def test_what_is_an_id() -> None:
     none = ["0", "00", f"{0:050}{2**40}", "-1", "1.0", "2147483648", "9" * 5_000, "x", "٣", "1_0"]
-    ids = checked(["2", "1", "02", "2", f"{0:050}1", "2147483647", *none])
+    ids = checked(["2", "1", "02", "2", f"{0:050}1", "0" * 5_000 + "2", "2147483647", *none])
     assert ids.valid == [2, 1, 2147483647]
     assert [it["value"] for it in ids.refused] == none
     assert ids.fingerprint != checked(["1", "2", "2147483647", *none]).fingerprint

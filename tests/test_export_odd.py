@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -82,7 +83,15 @@ def test_whatever_a_record_holds_it_is_one_and_stays_the_same(exports: Exports, 
 class TestFilesInTheWay:
     @pytest.mark.parametrize(
         "part",
-        [b"a diary\n", b'{"id": 1}\n', b"\xff\xfe\x00garbage", b'["exports", 1]\n', b"[]\n"],
+        [
+            b"a diary\n",
+            b'{"id": 1}\n',
+            b"\xff\xfe\x00garbage",
+            b'["exports", 1]\n',
+            b"[]\n",
+            b'["export", 1]\n',
+            b'["export", 1, []]\n',
+        ],
     )
     def test_what_is_no_journal_is_not_lost(self, exports: Exports, part: bytes) -> None:
         exports.path("out.jsonl.part").write_bytes(part)
@@ -128,6 +137,8 @@ class TestFilesInTheWay:
                 ("out.jsonl", it)
                 for it in ("x\n", "[]\n", "5\n", '{"id": null}\n', '{"id": 1e400}\n', "{}\n", "\0")
             ),
+            *(("out.jsonl", f'{{"id": {it}}}\n') for it in ("0", "-5", "true", "1.5", 2**31)),
+            *((name, "[" * 100_000) for name in ("out.jsonl.state.json", "out.jsonl")),
         ],
     )
     def test_what_is_no_export_is_not_updated(self, exports: Exports, name: str, text: str) -> None:
@@ -154,7 +165,14 @@ class TestFilesInTheWay:
     ) -> None:
         exports.path(name).mkdir()
         told = exports.refused("--to", "out.jsonl")
-        assert told == f"error: can't write {name}: a directory is in its place\n"
+        assert told == f"error: can't write {name}: what is in its place is no file\n"
+
+    @posix
+    @pytest.mark.parametrize("name", ["out.jsonl.part", "out.jsonl"])
+    def test_a_pipe_is_not_waited_for(self, exports: Exports, name: str) -> None:
+        os.mkfifo(exports.path(name))
+        told = exports.refused("--to", "out.jsonl")
+        assert told == f"error: can't write {name}: what is in its place is no file\n"
 
     @posix
     def test_a_name_that_is_too_long(self, exports: Exports) -> None:
@@ -292,3 +310,16 @@ def test_a_folder_of_any_name(exports: Exports, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.chdir(folder)
     assert exports.run("--to", str(Path("a b.jsonl")), "--owner", "416")[0] == 0
     assert (folder / "a b.jsonl").read_bytes().count(b"\n") == 1
+
+
+def test_a_login_page_is_not_lucca(exports: Exports) -> None:
+    exports.sandbox.inject(Fault.answer(302, headers={"Location": "/login"}))
+    code, told = exports.run("--to", "out.jsonl")
+    assert code == 4
+    assert "a redirect to '/login'" in told
+
+
+def test_what_was_no_state_is_no_hindrance(exports: Exports) -> None:
+    exports.path("out.jsonl.state.json").write_text("[" * 100_000)
+    assert exports.run("--to", "out.jsonl")[0] == 0
+    assert exports.run("--to", "out.jsonl", "--update")[0] == 0

@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _open_what_is_closed()
     forgive(sys.stdout, sys.stderr)
     # Also what is wrong with the arguments themselves is told to who reads JSON.
-    with telling_json("--log-json" in given), _terminated_as_by_ctrl_c():
+    with telling_json("--log-json" in given), _terminated_as_by_ctrl_c(is_all=argv is None):
         try:
             return _run(given)
         except KeyboardInterrupt:
@@ -95,8 +95,12 @@ def _open_what_is_closed() -> None:
 
 
 @contextmanager
-def _terminated_as_by_ctrl_c() -> Generator[None, None, None]:
-    """Also while stdin is read, or a key is asked for, SIGTERM is what Ctrl-C is."""
+def _terminated_as_by_ctrl_c(*, is_all: bool) -> Generator[None, None, None]:
+    """Also while stdin is read, or a key is asked for, SIGTERM is what Ctrl-C is.
+
+    Args:
+        is_all: Whether the process does nothing else, and so has its exit code once this is done.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # signals are none of its business
         return
@@ -104,7 +108,7 @@ def _terminated_as_by_ctrl_c() -> Generator[None, None, None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN if is_all else before or signal.SIG_DFL)
 
 
 def _parser() -> Parser:

@@ -206,7 +206,8 @@ def judge(settings: Settings, answers: Sequence[Answer], now: datetime) -> Verdi
     if best is not None and best.is_noteworthy:
         problems.append(f"clocks: {_CLOCKS}")
     codes = [_code(answer, is_main=number == 0) for number, answer in enumerate(answers)]
-    code = max(codes) or (Exit.USAGE if answers[-1].budget.alone else Exit.OK)
+    # That of the first is what is named.
+    code = next(filter(None, codes), None) or (Exit.USAGE if answers[-1].budget.alone else Exit.OK)
     return Verdict(rows, problems, _last(answers, code), code)
 
 

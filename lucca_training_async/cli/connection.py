@@ -227,6 +227,7 @@ def run_to_its_end(command: Callable[[], Coroutine[Any, Any, Exit]]) -> Exit:
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         return await work
 
+    before = signal.getsignal(signal.SIGTERM)
     try:
         return asyncio.run(run(command()))
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -238,6 +239,10 @@ def run_to_its_end(command: Callable[[], Coroutine[Any, Any, Exit]]) -> Exit:
     except LuccaError as error:
         tell(f"error: {in_options(str(error))}", *_todo(advice(error).todo))
         return exit_code(error)
+    finally:
+        # The end of the loop leaves what kills, whatever there was before.
+        with suppress(ValueError):  # not in the main thread
+            signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _todo(text: str) -> Sequence[str]:

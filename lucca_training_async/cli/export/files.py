@@ -15,7 +15,7 @@ from time import monotonic
 import attrs
 
 from ..connection import WrongUseError
-from .journal import BEGINNING, VERSION, Kept, Replay, mark, may_be_journal, replay
+from .journal import VERSION, Kept, Replay, is_torn, mark, replay
 from .question import Question, differences
 
 # More often would wear out a disk; what is lost with the power is asked for again.
@@ -89,8 +89,9 @@ def _check_places(files: Files) -> None:
     written = (files.target, files.failed, files.changes, files.state)
     for path in (files.part, *written, *map(new, written)):
         try:
-            if stat.S_ISDIR(path.lstat().st_mode):
-                raise WrongUseError(f"can't write {path}: a directory is in its place")
+            # A directory, say, or a pipe, which would be waited for.
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise WrongUseError(f"can't write {path}: what is in its place is no file")
         except FileNotFoundError:
             continue
         except OSError as error:  # its name is too long, say
@@ -126,10 +127,11 @@ class Journal:
             raise WrongUseError(f"another export to the same file is running ({path} is in use)")
         self._synced_at = monotonic()
         with open(self._file.fileno(), "rb", closefd=False) as lines:
-            self._is_another_thing: bool = not may_be_journal(lines.read(len(BEGINNING)))
+            first = lines.readline()
             lines.seek(0)
             self._replay: Replay = replay(lines)
         self.kept: Kept = self._replay.kept
+        self._is_another_thing: bool = self.kept.header is None and not is_torn(first)
 
     def check(self, question: Question, *, restart: bool) -> None:
         """Refuse to go on with what is of another question.

@@ -14,7 +14,7 @@ from hashlib import blake2s
 from pathlib import Path
 from typing import Any, cast
 
-from ...models import RealizedTraining, dumps
+from ...models import MAX_ID, RealizedTraining, dumps, parse
 from ..connection import WrongUseError
 from . import rows
 from .files import Files, Journal, put_into_place, remove, sync_folder, write_new
@@ -141,7 +141,7 @@ def state_of(files: Files) -> Mapping[str, Any]:
         ValueError: Nothing, or something else.
         OSError: It can't be read.
     """
-    match json.loads(files.state.read_bytes()):
+    match parse(files.state.read_bytes()):
         case {"export": dict()} as state:
             return cast("dict[str, Any]", state)
         case _:
@@ -179,7 +179,7 @@ def known_before(files: Files, question: Question) -> list[int] | None:
         )
     try:
         return [key for key, _ in read_before(files.target)]
-    except (OSError, ValueError, LookupError, TypeError, OverflowError, csv.Error):
+    except (OSError, ValueError, LookupError, TypeError, csv.Error):
         raise WrongUseError(
             f"{files.target} can't be read as an export: export it anew, without --update"
         ) from None
@@ -194,12 +194,19 @@ def read_before(target: Path) -> Iterator[tuple[int, str]]:
     with target.open("r", encoding="utf-8", newline="") as lines:
         if target.suffix.lower() != ".csv":
             for line in lines:
-                yield int(json.loads(line)["id"]), line
+                value: Any = parse(line)
+                yield _an_id(value["id"]), line
             return
         table = rows.reader(lines)
         at = next(table, ["id"]).index("id")
         for cells in table:
-            yield int(cells[at]), rows.line(cells)
+            yield _an_id(int(cells[at])), rows.line(cells)
+
+
+def _an_id(value: object) -> int:
+    if type(value) is int and 1 <= value <= MAX_ID:
+        return value
+    raise ValueError("no id")
 
 
 def _before(files: Files, wanted: Collection[int]) -> tuple[dict[int, bytes], dict[int, str]]:

@@ -99,7 +99,7 @@ def checked(values: Iterable[str]) -> Ids:
         # No number of digits makes it slow to read.
         digits = value.lstrip("0")[:20]
         if value.isascii() and value.isdecimal() and digits and int(digits) <= MAX_ID:
-            valid.append(int(value))
+            valid.append(int(digits))
         else:
             message = f"an id is an integer from 1 to {MAX_ID}, not {value!r}"
             told: Trouble = {"id": None, "value": value, "outcome": "refused"}

@@ -150,13 +150,14 @@ def read_line(line: bytes) -> dict[str, Any] | list[Any] | None:
     return cast(Any, value) if isinstance(value, list) else None
 
 
-BEGINNING = b'["export", '
+_BEGINNING = b'["export", '
 
 
-def may_be_journal(head: bytes) -> bool:
-    """Whether what begins so, or is no longer than this, may be one, torn off or whole."""
-    is_blank = not head.strip(b"\0")  # of a lost block, after a loss of power
-    return is_blank or BEGINNING.startswith(head[: len(BEGINNING)])
+def is_torn(first: bytes) -> bool:
+    """Whether the first line is what an interruption may have left of a header."""
+    is_lost = first[:1] in (b"", b"\0")  # a block of zeros, after a loss of power
+    is_cut = not first.endswith(b"\n") and _BEGINNING.startswith(first[: len(_BEGINNING)])
+    return is_lost or is_cut
 
 
 def replay(lines: Iterable[bytes]) -> Replay:
