@@ -14,7 +14,7 @@ from .. import __version__
 from . import check, demo, export, get, sandbox
 from .connection import Exit, exit_codes, refuse_key
 from .options import Command, Parser
-from .terminal import forgive, tell, telling_json
+from .terminal import forgive, give_up_stdout, tell, telling_json
 
 __all__ = ["main"]
 
@@ -81,8 +81,7 @@ def _run(argv: Sequence[str]) -> int:
         # Whoever read it has had enough, as "head" does, or the disk is full.
         if not isinstance(error, BrokenPipeError):
             tell(f"error: {error.strerror or type(error).__name__}")
-        # Python would try to write the rest once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        give_up_stdout()
         return 1
     return code
 

@@ -82,6 +82,11 @@ def forgive(*streams: object) -> None:
             reconfigure(errors="backslashreplace")
 
 
+def give_up_stdout() -> None:
+    """Let what can't be written go nowhere: at its end, Python would try once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def shown(text: str, stream: TextIO | None = None) -> str:
     """The text as a stream can show it: printable, and in its encoding."""
     encoding = getattr(stream or sys.stdout, "encoding", None) or "ascii"

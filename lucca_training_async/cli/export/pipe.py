@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ...models import dumps
+from ..terminal import give_up_stdout
 from .files import disk_error
 from .journal import Kept, Replay, Trouble
 from .question import Question
@@ -41,6 +42,7 @@ class Pipe:
         except BrokenPipeError:
             raise
         except OSError as error:
+            give_up_stdout()  # it is told once
             raise disk_error(Path("stdout"), error) from None
         self.tell(self.kept.troubles[told:])
 
