@@ -134,10 +134,8 @@ class Source:
         count = await self._client.realized_trainings.count(priority="bulk")
         is_worth_it = list_saves(count, len(wanted))
         if is_worth_it:
-            pages = pages_in(count)
-            # More than there are can't be in the list.
-            by_id = max(0, len(wanted) - (count or 0))
-            self._tell_cost(Cost(len(wanted), None if pages is None else pages + by_id))
+            requests = pages_for(count) + self._surely_by_id(count)
+            self._tell_cost(Cost(len(wanted), requests))
         return is_worth_it
 
     async def _read_list(self) -> None:
@@ -199,11 +197,13 @@ class Source:
         return None if count is None else max(0, pages_for(count) - self._kept.pages)
 
     def _requests_left(self) -> int | None:
-        """Of the list, and of the ids that it can't have, as it has fewer records than that."""
+        """Of the list, and of the ids that it can't have."""
         pages, count = self._pages_left(), self._kept.count
-        if self._wanted is None or pages is None or count is None:
-            return pages
-        return pages + max(0, len(self._wanted) - count)
+        return pages if pages is None or count is None else pages + self._surely_by_id(count)
+
+    def _surely_by_id(self, count: int) -> int:
+        """How many of the ids can't be in a list of so many records, as there are more of them."""
+        return 0 if self._wanted is None else max(0, len(self._wanted) - count)
 
     def _is_enough(self, has_shown: bool) -> bool:
         """Whether the ids that are left are better asked for by themselves."""
