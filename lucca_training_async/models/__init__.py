@@ -2,7 +2,7 @@
 
 from ._converter import unstructure
 from ._faults import Fault, JsonSyntaxError, WireError, WrongIdError
-from ._json import dumps, parse
+from ._json import dumps, parse, plain_dumps
 from ._readers import BadItem, Reader, WirePage, page_reader, reader
 from ._record import Record
 from .realized_training import MAX_ID, RealizedTraining, TrainingLevel, TrainingSummary
@@ -43,6 +43,7 @@ __all__ = [
     "dumps",
     "page_reader",
     "parse",
+    "plain_dumps",
     "reader",
     "unstructure",
 ]

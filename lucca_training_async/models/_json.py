@@ -62,6 +62,16 @@ def dumps(value: object, *, allow_nan: bool = False) -> str:
     if isinstance(value, (list, tuple)):
         items = [dumps(it, allow_nan=allow_nan) for it in cast("list[object]", value)]
         return f"[{', '.join(items)}]"
+    return plain_dumps(value, allow_nan=allow_nan)
+
+
+def plain_dumps(value: object, *, allow_nan: bool) -> str:
+    """The same of what holds no Decimal, as the standard library does it: many times as fast.
+
+    Raises:
+        ValueError: A number is not finite, and that is not allowed.
+        TypeError: There is a Decimal in it, or what has no JSON.
+    """
     text = json.dumps(value, ensure_ascii=False, allow_nan=allow_nan)
     # Half of a character, which JSON can escape and UTF-8 can't hold.
     return json.dumps(value) if _SURROGATE.search(text) else text

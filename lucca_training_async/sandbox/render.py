@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import re
-
-from ..models import dumps
+from ..models import dumps, plain_dumps
 
 
 def render(value: object) -> str:
@@ -15,9 +12,7 @@ def render(value: object) -> str:
         TypeError: It holds what JSON can't tell.
     """
     try:
-        text = json.dumps(value, ensure_ascii=False)
+        return plain_dumps(value, allow_nan=True)
     except TypeError:
         # Python knows no way to write a Decimal; most records have none.
         return dumps(value, allow_nan=True)
-    # Half of a character, which JSON can escape and UTF-8 can't hold.
-    return json.dumps(value) if re.search("[\ud800-\udfff]", text) else text
